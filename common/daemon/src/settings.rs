@@ -83,6 +83,26 @@ impl Sources {
             Some(value @ toml::Value::String(_)) => value,
             _ => toml::Value::String(text.to_owned()),
         };
+        self.put(section, key, value);
+    }
+
+    /// Sets one key to this string, whatever it looks like.
+    pub fn set_text(&mut self, section: &str, key: &str, text: &str) {
+        self.put(section, key, toml::Value::String(text.to_owned()));
+    }
+
+    /// Sets one key to a list of strings.
+    pub fn set_list<S: AsRef<str>>(&mut self, section: &str, key: &str, items: &[S]) {
+        let items = items.iter().map(|item| toml::Value::String(item.as_ref().to_owned())).collect();
+        self.put(section, key, toml::Value::Array(items));
+    }
+
+    /// Whether file, environment or a flag has set this key.
+    pub fn has(&self, section: &str, key: &str) -> bool {
+        self.table.get(section).is_some_and(|section| section.get(key).is_some())
+    }
+
+    fn put(&mut self, section: &str, key: &str, value: toml::Value) {
         let section = self.table.entry(section).or_insert_with(|| toml::Value::Table(toml::Table::new()));
         if let Some(section) = section.as_table_mut() {
             section.insert(key.to_owned(), value);

@@ -1,1 +1,49 @@
-//! placeholder
+//! The indexer: takes `_bulk`, keeps what it accepted in a journal, indexes it with tantivy, and answers searches the
+//! way Elasticsearch does. In the order in which a document meets them:
+//!
+//! `http` reads the request and finds the endpoint · `store` parses documents, decides by their identity, writes the
+//! `journal`, answers after fsync, and indexes by `mapping` and `schema` into partitions · retention and the disk
+//! guard drop the oldest · a search takes a `store::View` of everything accepted.
+//!
+//! This crate knows nothing of Docker, of pipelines, or of where log lines come from.
+
+pub mod base64;
+pub mod error;
+pub mod http;
+pub mod mapping;
+pub mod schema;
+mod settings;
+pub mod store;
+pub mod tokenizer;
+
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use weir_daemon::{Health, Metrics, Shutdown};
+
+pub use error::Error;
+pub use settings::{Config, Settings};
+
+/// Opens the store, answers on `listener` until shutdown, then commits and closes.
+///
+/// # Errors
+/// When the data folder cannot be opened, is in use by another weir, or has a newer format.
+pub async fn run(
+    config: Config,
+    listener: TcpListener,
+    metrics: Metrics,
+    shutdown: Shutdown,
+) -> Result<(), store::OpenError> {
+    let health = Health::new();
+    let (opened, opened_metrics, opened_health) = (config.clone(), metrics.clone(), health.clone());
+    let store = tokio::task::spawn_blocking(move || store::Store::open(&opened, &opened_metrics, &opened_health))
+        .await
+        .map_err(|error| store::OpenError::Other(error.to_string()))??;
+    let store = Arc::new(store);
+    let context = http::Context { config, store: Arc::clone(&store), metrics, health, shutdown };
+    http::serve(listener, Arc::new(context)).await;
+    tokio::task::spawn_blocking(move || store.close())
+        .await
+        .map_err(|error| store::OpenError::Other(error.to_string()))?;
+    Ok(())
+}

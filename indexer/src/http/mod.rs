@@ -1,0 +1,59 @@
+//! The HTTP side: `server` takes connections and reads requests within limits, [`ENDPOINTS`] says who answers what,
+//! and each endpoint is a function from a [`Call`] to a [`Reply`] in a file of its own.
+//!
+//! To add an endpoint, copy a neighbour's file and list it in [`ENDPOINTS`].
+
+mod call;
+pub mod filter_path;
+mod reply;
+mod server;
+
+mod root;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+pub use call::{Call, Query};
+pub use reply::{Body, Reply};
+pub(crate) use server::serve;
+
+use crate::error::Result;
+use crate::settings::Config;
+use crate::store::Store;
+
+/// Every endpoint, by family. Of several that fit a path, the one with more literal segments answers.
+pub static ENDPOINTS: &[&[Endpoint]] = &[root::ENDPOINTS];
+
+/// What endpoints work on. One for the process.
+pub struct Context {
+    /// Checked settings.
+    pub config: Config,
+    /// Indices and documents.
+    pub store: Arc<Store>,
+    /// Counters, for `/metrics`.
+    pub metrics: weir_daemon::Metrics,
+    /// Present troubles, for `/health` and `_cluster/health`.
+    pub health: weir_daemon::Health,
+    /// When the process is to stop; long answers end then.
+    pub shutdown: weir_daemon::Shutdown,
+}
+
+/// What an endpoint's function gives back.
+pub type Answer = Pin<Box<dyn Future<Output = Result<Reply>> + Send>>;
+
+/// One row of the table of endpoints.
+pub struct Endpoint {
+    /// `GET`, `POST`, …; a `HEAD` that nobody lists is answered as `GET` without the body.
+    pub methods: &'static [&'static str],
+    /// Literal segments and `{names}`: `/{index}/_doc/{id}`.
+    pub path: &'static str,
+    /// The query parameters that it understands, beside [`COMMON`]. Any other is answered with 400, as Elasticsearch
+    /// does, so that no option is silently ignored.
+    pub params: &'static [&'static str],
+    /// The function: `|call| Box::pin(search(call))`.
+    pub run: fn(Call) -> Answer,
+}
+
+/// Query parameters that every endpoint understands.
+pub const COMMON: [&str; 5] = ["pretty", "human", "error_trace", "filter_path", "format"];

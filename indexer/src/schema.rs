@@ -1,0 +1,159 @@
+//! The one tantivy schema that every partition has: system columns, the typed fields of a log line, and two JSON
+//! fields that hold everything else.
+//!
+//! | field         | kind                              | holds                                                         |
+//! |---------------|-----------------------------------|---------------------------------------------------------------|
+//! | `_seq`        | u64, column                       | arrival number within the index (`_seq_no`), growing          |
+//! | `_src`        | u64, column, indexed              | source of a positioned document                               |
+//! | `_pos` `_end` | u64, columns                      | its start and end                                             |
+//! | `_sub`        | u64, column                       | the `.k` of an extra document, absent for the first           |
+//! | `_id`         | string, column, indexed           | ids given by foreign clients                                  |
+//! | `_version`    | u64, column                       | absent means 1                                                |
+//! | `@timestamp`  | date, column                      | milliseconds                                                  |
+//! | `message`     | text with positions               |                                                               |
+//! | typed keywords| string, column, indexed           | `log.level`, `stream`, … (see [`KEYWORDS`])                   |
+//! | `log.offset`  | u64, column                       |                                                               |
+//! | `_kw`         | JSON: raw terms and columns       | every other field as exact value, under its dotted path       |
+//! | `_txt`        | JSON: words with positions        | every other string that the mapping calls text                |
+//! | `_exists`     | string, indexed                   | paths that have a value but no column; [`NO_MESSAGE`]         |
+//! | `_ignored`    | string, column, indexed           | paths whose value was kept in `_source` but not indexed       |
+//! | `_source`     | bytes, stored                     | the document (see `store::source`)                            |
+//!
+//! Ids of positioned documents are put together from `_src`, `_pos` and `_sub`; ids that weir gave from `_seq`.
+
+use tantivy::schema::{
+    BytesOptions, DateOptions, DateTimePrecision, Field, IndexRecordOption, JsonObjectOptions, NumericOptions, Schema,
+    SchemaBuilder, TextFieldIndexing, TextOptions,
+};
+use tantivy::store::{Compressor, ZstdCompressor};
+use tantivy::tokenizer::{RawTokenizer, TextAnalyzer, TokenizerManager};
+use tantivy::{IndexBuilder, IndexSettings};
+
+use crate::tokenizer::Words;
+
+/// Name under which the word tokenizer is registered.
+pub const WORDS: &str = "words";
+/// Name under which the whole-value tokenizer is registered.
+pub const RAW: &str = "raw";
+
+/// Fields of a log line that are exact values: ids of terms only, no positions, no norms, with a column.
+pub const KEYWORDS: [&str; 10] = [
+    "log.level",
+    "stream",
+    "host.name",
+    "container.id",
+    "container.name",
+    "container.image.name",
+    "service.name",
+    "orchestrator.namespace",
+    "log.file.path",
+    "event.dataset",
+];
+
+/// In `_exists`: this document has no `message`. Nearly every log line has one, so its absence is what is written down.
+pub const NO_MESSAGE: &str = "!message";
+
+/// Uncompressed bytes of a block of the document store: larger blocks compress better, and a hit costs the
+/// decompression of one.
+const STORE_BLOCK_BYTES: usize = 64 * 1024;
+/// zstd level of the document store: 3 is hardly smaller than 1 on log lines, and costs more.
+const STORE_ZSTD_LEVEL: i32 = 1;
+
+/// Handles of the fields of [`schema`].
+#[derive(Clone, Copy, Debug)]
+#[expect(missing_docs, reason = "the table at the top of the file says what each one holds")]
+pub struct Fields {
+    pub seq: Field,
+    pub src: Field,
+    pub pos: Field,
+    pub end: Field,
+    pub sub: Field,
+    pub id: Field,
+    pub version: Field,
+    pub timestamp: Field,
+    pub message: Field,
+    pub keywords: [Field; KEYWORDS.len()],
+    pub offset: Field,
+    pub kw: Field,
+    pub txt: Field,
+    pub exists: Field,
+    pub ignored: Field,
+    pub source: Field,
+}
+
+/// The schema and the handles of its fields. Always the same, so that handles are good for every partition.
+pub fn schema() -> (Schema, Fields) {
+    let raw = TextFieldIndexing::default()
+        .set_tokenizer(RAW)
+        .set_fieldnorms(false)
+        .set_index_option(IndexRecordOption::Basic);
+    let words = TextFieldIndexing::default()
+        .set_tokenizer(WORDS)
+        .set_fieldnorms(false)
+        .set_index_option(IndexRecordOption::WithFreqsAndPositions);
+    let column = || NumericOptions::default().set_fast();
+    let exact = || TextOptions::default().set_indexing_options(raw.clone());
+    let exact_column = || exact().set_fast(RAW);
+
+    let mut builder: SchemaBuilder = Schema::builder();
+    let fields = Fields {
+        seq: builder.add_u64_field("_seq", column()),
+        src: builder.add_u64_field("_src", column().set_indexed()),
+        pos: builder.add_u64_field("_pos", column()),
+        end: builder.add_u64_field("_end", column()),
+        sub: builder.add_u64_field("_sub", column()),
+        id: builder.add_text_field("_id", exact_column()),
+        version: builder.add_u64_field("_version", column()),
+        timestamp: builder.add_date_field(
+            "@timestamp",
+            DateOptions::default().set_fast().set_precision(DateTimePrecision::Milliseconds),
+        ),
+        message: builder.add_text_field("message", TextOptions::default().set_indexing_options(words.clone())),
+        keywords: KEYWORDS.map(|name| builder.add_text_field(name, exact_column())),
+        offset: builder.add_u64_field("log.offset", column()),
+        kw: builder.add_json_field(
+            "_kw",
+            JsonObjectOptions::default().set_indexing_options(raw.clone()).set_fast(RAW).set_expand_dots_enabled(),
+        ),
+        txt: builder
+            .add_json_field("_txt", JsonObjectOptions::default().set_indexing_options(words).set_expand_dots_enabled()),
+        exists: builder.add_text_field("_exists", exact()),
+        ignored: builder.add_text_field("_ignored", exact_column()),
+        source: builder.add_bytes_field("_source", BytesOptions::default().set_stored()),
+    };
+    (builder.build(), fields)
+}
+
+/// The tokenizers that the schema names.
+pub fn tokenizers() -> TokenizerManager {
+    let manager = TokenizerManager::new();
+    manager.register(WORDS, TextAnalyzer::from(Words::default()));
+    manager.register(RAW, TextAnalyzer::from(RawTokenizer::default()));
+    manager
+}
+
+/// A builder of tantivy indices with this schema, its tokenizers and the document store's settings.
+pub fn index_builder() -> IndexBuilder {
+    tantivy::Index::builder().schema(schema().0).tokenizers(tokenizers()).settings(IndexSettings {
+        docstore_compression: Compressor::Zstd(ZstdCompressor { compression_level: Some(STORE_ZSTD_LEVEL) }),
+        docstore_blocksize: STORE_BLOCK_BYTES,
+        // A thread of its own for compression would cost a hand-over a block, and there is no core to spare for it.
+        docstore_compress_dedicated_thread: false,
+        ..IndexSettings::default()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn handles_are_the_same_for_every_partition() {
+        let (one, fields) = schema();
+        let (other, _) = schema();
+        assert_eq!(one, other);
+        assert_eq!(one.get_field("log.level").unwrap(), fields.keywords[0]);
+        assert_eq!(one.get_field_name(fields.timestamp), "@timestamp");
+        index_builder().create_in_ram().unwrap();
+    }
+}

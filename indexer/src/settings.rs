@@ -1,0 +1,250 @@
+//! The section `[indexer]` of weir.toml: as typed, and checked.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+use weir_daemon::settings::{Bytes, Mistake, Span};
+use weir_daemon::tls::{Reloading, TlsFiles, server_config};
+
+/// Smallest heap that tantivy accepts for a writer.
+const WRITER_HEAP_BYTES_MIN: u64 = 15_000_000;
+/// Smallest partition: below it, files and their names cost more than what they hold.
+const PARTITION_BYTES_MIN: u64 = 1_000_000;
+/// Smallest journal: it must hold one segment beside the one that is written.
+const JOURNAL_BYTES_MIN: u64 = 1_000_000;
+
+/// Settings as typed.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Where to answer HTTP.
+    pub listen: String,
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// Our certificate chain (PEM); with it, HTTPS.
+    pub tls_cert: Option<PathBuf>,
+    /// The key of `tls_cert`.
+    pub tls_key: Option<PathBuf>,
+    /// Clients must show a certificate of this authority.
+    pub tls_ca: Option<PathBuf>,
+    /// Name that clients must give (HTTP Basic).
+    pub username: Option<String>,
+    /// Its password.
+    pub password: Option<String>,
+    /// Listen beyond loopback without TLS and credentials.
+    pub insecure: bool,
+    /// Partitions that were closed longer ago than this are dropped; 0 keeps them until there is no room.
+    pub retention_days: u32,
+    /// Most bytes that this folder may take. Unset: 70 % of what is free (own data counted as free) at start, which
+    /// leaves room for whatever else grows on the same disk.
+    pub max_bytes: Option<Bytes>,
+    /// Bytes of the file system that are always left free. Unset: 5 % of it, at most 2 GB.
+    pub min_free_bytes: Option<Bytes>,
+    /// A partition of this size is closed and the next one opened; at the latest after a day.
+    pub partition_bytes: Bytes,
+    /// A search shows what was accepted this long before it, or earlier.
+    pub refresh_interval: Span,
+    /// Longest body of a request, decompressed.
+    pub max_body_bytes: Bytes,
+    /// Accepted documents are put into the index files at the latest after this time, or this much journal.
+    pub commit_interval: Span,
+    /// Accepted documents are put into the index files at the latest when the journal has this size.
+    pub journal_bytes: Bytes,
+    /// Memory of the index writer before it flushes a segment.
+    pub writer_heap_bytes: Bytes,
+    /// Indices that are written at the same time; the one that was idle the longest is closed for another.
+    pub open_writers: usize,
+    /// The position of a source that was silent this long is forgotten. Longer than any log file lives.
+    pub marks_retention: Span,
+    /// Most sources whose position is kept, per index.
+    pub marks_max: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:9200".to_owned(),
+            data_dir: "./weir-data/indexer".into(),
+            tls_cert: None,
+            tls_key: None,
+            tls_ca: None,
+            username: None,
+            password: None,
+            insecure: false,
+            retention_days: 30,
+            max_bytes: None,
+            min_free_bytes: None,
+            partition_bytes: Bytes(2_000_000_000),
+            refresh_interval: Span(Duration::from_millis(500)),
+            max_body_bytes: Bytes(100 * 1024 * 1024),
+            commit_interval: Span(Duration::from_secs(30)),
+            journal_bytes: Bytes(128 * 1024 * 1024),
+            writer_heap_bytes: Bytes(48_000_000),
+            open_writers: 4,
+            marks_retention: Span(Duration::from_secs(7 * 24 * 3600)),
+            marks_max: 65_536,
+        }
+    }
+}
+
+/// Settings that were checked.
+#[derive(Clone)]
+pub struct Config {
+    /// Where to answer HTTP, for whoever binds the listener.
+    pub listen: SocketAddr,
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// HTTPS.
+    pub tls: Option<Arc<Reloading<tokio_rustls::rustls::ServerConfig>>>,
+    /// The value that `Authorization` must have.
+    pub authorization: Option<String>,
+    /// See [`Settings::retention_days`].
+    pub retention: Option<Duration>,
+    /// See [`Settings::max_bytes`].
+    pub max_bytes: Option<u64>,
+    /// See [`Settings::min_free_bytes`].
+    pub min_free_bytes: Option<u64>,
+    /// See [`Settings::partition_bytes`].
+    pub partition_bytes: u64,
+    /// See [`Settings::refresh_interval`].
+    pub refresh_interval: Duration,
+    /// See [`Settings::max_body_bytes`].
+    pub max_body_bytes: u64,
+    /// See [`Settings::commit_interval`].
+    pub commit_interval: Duration,
+    /// See [`Settings::journal_bytes`].
+    pub journal_bytes: u64,
+    /// See [`Settings::writer_heap_bytes`].
+    pub writer_heap_bytes: usize,
+    /// See [`Settings::open_writers`].
+    pub open_writers: usize,
+    /// See [`Settings::marks_retention`].
+    pub marks_retention: Duration,
+    /// See [`Settings::marks_max`].
+    pub marks_max: usize,
+}
+
+impl Settings {
+    /// Checks everything and tells all mistakes at once.
+    ///
+    /// # Errors
+    /// Every mistake, with its key and what to do.
+    pub fn check(&self) -> Result<Config, Vec<Mistake>> {
+        let mut mistakes = Vec::new();
+        let mut wrong = |key: &str, problem: String, hint: &str| mistakes.push(Mistake::new(key, problem, hint));
+        let listen = self.listen.parse::<SocketAddr>();
+        if listen.is_err() {
+            wrong(
+                "listen",
+                format!("{:?} is not an address", self.listen),
+                "an address and a port, such as 127.0.0.1:9200",
+            );
+        }
+        if self.tls_cert.is_some() != self.tls_key.is_some() {
+            wrong("tls_cert", "tls_cert and tls_key go together".to_owned(), "set both or none");
+        }
+        if self.tls_ca.is_some() && self.tls_cert.is_none() {
+            wrong("tls_ca", "client certificates need TLS".to_owned(), "set tls_cert and tls_key too");
+        }
+        if self.username.is_some() != self.password.is_some() {
+            wrong("username", "username and password go together".to_owned(), "set both or none");
+        }
+        if let (Some(cert), Some(key)) = (&self.tls_cert, &self.tls_key) {
+            let files = TlsFiles { cert: Some(cert.clone()), key: Some(key.clone()), ca: self.tls_ca.clone() };
+            if let Err(error) = server_config(&files) {
+                wrong("tls_cert", error.to_string(), "PEM files; `weir certs` makes them");
+            }
+        }
+        let least = |key: &str, value: u64, least: u64, why: &str| {
+            (value < least)
+                .then(|| Mistake::new(key, format!("{value} is too small"), format!("at least {least}: {why}")))
+        };
+        let too_small = [
+            least(
+                "writer_heap_bytes",
+                self.writer_heap_bytes.get(),
+                WRITER_HEAP_BYTES_MIN,
+                "the index writer needs it",
+            ),
+            least("partition_bytes", self.partition_bytes.get(), PARTITION_BYTES_MIN, "smaller ones are all overhead"),
+            least("journal_bytes", self.journal_bytes.get(), JOURNAL_BYTES_MIN, "smaller ones are all overhead"),
+            least("open_writers", self.open_writers as u64, 1, "something must be writable"),
+            least("max_body_bytes", self.max_body_bytes.get(), 1_000, "a document must fit"),
+            least("marks_max", self.marks_max as u64, 1, "without positions lines come twice"),
+        ];
+        mistakes.extend(too_small.into_iter().flatten());
+        if self.writer_heap_bytes.get() > 2_000_000_000 {
+            mistakes.push(Mistake::new(
+                "writer_heap_bytes",
+                "more than 2 GB",
+                "tantivy's limit is 4 GB; 50 MB is plenty",
+            ));
+        }
+        if let Ok(address) = listen {
+            let credentials = self.username.is_some() || self.tls_ca.is_some();
+            if let Err(mistake) =
+                weir_daemon::exposure::check(address, self.tls_cert.is_some(), credentials, self.insecure)
+            {
+                mistakes.push(mistake);
+            }
+        }
+        let Ok(listen) = listen else { return Err(mistakes) };
+        if !mistakes.is_empty() {
+            return Err(mistakes);
+        }
+        let tls = match &self.tls_cert {
+            None => None,
+            Some(_) => {
+                let files =
+                    TlsFiles { cert: self.tls_cert.clone(), key: self.tls_key.clone(), ca: self.tls_ca.clone() };
+                let reloading = Reloading::new(files, server_config)
+                    .map_err(|error| vec![Mistake::new("tls_cert", error.to_string(), "`weir certs` makes them")])?;
+                Some(Arc::new(reloading))
+            }
+        };
+        let authorization = self.username.as_ref().zip(self.password.as_ref()).map(|(username, password)| {
+            format!("Basic {}", crate::base64::encode(format!("{username}:{password}").as_bytes()))
+        });
+        Ok(Config {
+            listen,
+            data_dir: self.data_dir.clone(),
+            tls,
+            authorization,
+            retention: (self.retention_days > 0).then(|| Duration::from_secs(u64::from(self.retention_days) * 86_400)),
+            max_bytes: self.max_bytes.map(Bytes::get),
+            min_free_bytes: self.min_free_bytes.map(Bytes::get),
+            partition_bytes: self.partition_bytes.get(),
+            refresh_interval: self.refresh_interval.get(),
+            max_body_bytes: self.max_body_bytes.get(),
+            commit_interval: self.commit_interval.get(),
+            journal_bytes: self.journal_bytes.get(),
+            writer_heap_bytes: self.writer_heap_bytes.get() as usize,
+            open_writers: self.open_writers,
+            marks_retention: self.marks_retention.get(),
+            marks_max: self.marks_max,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_right_and_all_mistakes_come_at_once() {
+        assert!(Settings::default().check().is_ok());
+        let bad = Settings {
+            listen: "nowhere".to_owned(),
+            username: Some("a".to_owned()),
+            open_writers: 0,
+            ..Settings::default()
+        };
+        let keys: Vec<String> = bad.check().err().unwrap().into_iter().map(|mistake| mistake.key).collect();
+        assert_eq!(keys, ["listen", "username", "open_writers"]);
+        let open = Settings { listen: "0.0.0.0:9200".to_owned(), ..Settings::default() };
+        assert!(open.check().is_err());
+    }
+}

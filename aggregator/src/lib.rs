@@ -5,10 +5,12 @@
 //! - `work`: from a received document to the buffers of the outputs;
 //! - `batch`: what some windows have become, and which acknowledgements wait for it;
 //! - `output`: delivery.
+//! - `event`: the one event type;
 //!
 //! It keeps nothing on disk, acknowledges nothing before it is delivered, and can be killed at any moment.
 
 mod batch;
+pub mod event;
 mod output;
 mod receive;
 mod settings;

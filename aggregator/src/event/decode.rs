@@ -1,0 +1,253 @@
+//! The quick way from a shipper's line to an event: our own shipper's lines differ only in their head, so their tail
+//! is compared with the one seen last for the same source instead of being parsed.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use smallvec::SmallVec;
+
+use super::json;
+use super::{Event, Identity, Object, SHARED_FIELDS_MAX, Shared, Text, Value};
+
+/// Sources whose common part a connection remembers. At about 1 KB each; a node has tens of containers, two sources
+/// each. When there are more, all are forgotten and read anew.
+const SOURCES_MAX: usize = 1024;
+/// Unescaped messages are written one behind the other into chunks of this many bytes.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// Decodes the events of one connection.
+#[derive(Debug, Default)]
+pub struct EventDecoder {
+    last: Option<(u64, Known)>,
+    known: HashMap<u64, Known>,
+    unescaped: BytesMut,
+}
+
+/// The constant bytes of a source's lines, and what they say.
+#[derive(Clone, Debug)]
+struct Known {
+    middle: Bytes,
+    shared: Arc<Shared>,
+}
+
+/// The parts of a line in the shipper's exact shape.
+struct Parts {
+    time: (usize, usize),
+    message: (usize, usize),
+    escaped: bool,
+    stream: (usize, usize),
+    identity: Identity,
+    source: (usize, usize),
+    middle: (usize, usize),
+    offset: u64,
+    tail: usize,
+}
+
+const TIME: &[u8] = b"{\"@timestamp\":\"";
+const MESSAGE: &[u8] = b"\",\"message\":\"";
+const STREAM: &[u8] = b"\",\"stream\":\"";
+const START: &[u8] = b"\",\"@metadata\":{\"weir\":{\"start\":";
+const END: &[u8] = b",\"end\":";
+const SOURCE: &[u8] = b",\"source\":\"";
+const OFFSET: &[u8] = b"\"log\":{\"offset\":";
+/// The tail as an object of its own: this, and the tail behind it.
+const TAIL_HEAD: &[u8] = b"{\"log\":{\"offset\":0";
+/// The middle as an object of its own: this, and the middle behind it.
+const MIDDLE_HEAD: &[u8] = b"{\"@metadata\":{\"weir\":{\"source\":\"";
+
+impl EventDecoder {
+    /// A decoder that has seen nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Reads the JSON of one line: our shipper's shape quickly, any other object in the ordinary way, and what is no
+    /// object becomes a message with the tag `_jsonparsefailure`.
+    pub fn decode(&mut self, json: Bytes) -> Event {
+        self.decode_known_shape(&json)
+            .unwrap_or_else(|| Event::from_json(json.clone()).unwrap_or_else(|_| Event::undecodable(&json)))
+    }
+
+    fn decode_known_shape(&mut self, json: &Bytes) -> Option<Event> {
+        let parts = split(json)?;
+        let head = Text::try_from(json.slice(..parts.message.1)).ok()?;
+        let cut = |(start, end): (usize, usize)| head.slice_ref(&head[start..end]);
+        if json::has_control(&head.as_bytes()[parts.message.0..]) {
+            return None;
+        }
+        let message =
+            if parts.escaped { self.unescape(&json[parts.message.0..parts.message.1])? } else { cut(parts.message) };
+        let shared = self.shared(json, &parts)?;
+        let stream = match &json[parts.stream.0..parts.stream.1] {
+            b"stdout" => Text::from_static("stdout"),
+            b"stderr" => Text::from_static("stderr"),
+            other => Text::try_from(Bytes::copy_from_slice(other)).ok()?,
+        };
+        let mut fields = SmallVec::new();
+        fields.push((Text::from_static("@timestamp"), Value::Text(cut(parts.time))));
+        fields.push((Text::from_static("message"), Value::Text(message)));
+        fields.push((Text::from_static("stream"), Value::Text(stream)));
+        Some(Event {
+            fields,
+            metadata: Object::new(),
+            identity: Some(parts.identity),
+            shared: Some(shared),
+            hidden: 0,
+            log_offset: parts.offset,
+            log_level: None,
+        })
+    }
+
+    fn unescape(&mut self, raw: &[u8]) -> Option<Text> {
+        let free = self.unescaped.capacity() - self.unescaped.len();
+        if free < raw.len() {
+            self.unescaped.clear();
+            self.unescaped.reserve(raw.len().max(CHUNK_BYTES));
+        }
+        // Unescaping never makes a text longer, so the chunk does not move.
+        super::json::unescape_into(raw, &mut self.unescaped).ok()?;
+        Text::try_from(self.unescaped.split().freeze()).ok()
+    }
+
+    fn shared(&mut self, json: &Bytes, parts: &Parts) -> Option<Arc<Shared>> {
+        let middle = &json[parts.middle.0..parts.middle.1];
+        let tail = &json[parts.tail..];
+        let source = parts.identity.source;
+        let fits = |known: &Known| *known.shared.tail == *tail && *known.middle == *middle;
+        if let Some((last, known)) = &self.last {
+            if *last == source && fits(known) {
+                return Some(Arc::clone(&known.shared));
+            }
+        }
+        let known = match self.known.get(&source) {
+            Some(known) if fits(known) => known.clone(),
+            _ => {
+                let shared = Arc::new(read_shared(json, parts)?);
+                let known = Known { middle: Bytes::copy_from_slice(middle), shared };
+                if self.known.len() >= SOURCES_MAX {
+                    self.known.clear();
+                }
+                self.known.insert(source, known.clone());
+                known
+            }
+        };
+        let shared = Arc::clone(&known.shared);
+        self.last = Some((source, known));
+        Some(shared)
+    }
+}
+
+struct Cursor<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl Cursor<'_> {
+    fn skip(&mut self, text: &[u8]) -> Option<()> {
+        self.bytes.get(self.at..)?.starts_with(text).then(|| self.at += text.len())
+    }
+
+    /// A string without escapes, up to the quote.
+    fn plain(&mut self) -> Option<(usize, usize)> {
+        let (start, end, escaped) = self.string()?;
+        (!escaped && !json::has_control(&self.bytes[start..end])).then_some((start, end))
+    }
+
+    fn string(&mut self) -> Option<(usize, usize, bool)> {
+        let start = self.at;
+        let (end, escaped) = json::string_end(self.bytes, start)?;
+        self.at = end;
+        Some((start, end, escaped))
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        let start = self.at;
+        let mut value = 0u64;
+        while let Some(digit @ b'0'..=b'9') = self.bytes.get(self.at) {
+            value = value.checked_mul(10)?.checked_add(u64::from(digit - b'0'))?;
+            self.at += 1;
+        }
+        (self.at > start).then_some(value)
+    }
+}
+
+fn split(json: &[u8]) -> Option<Parts> {
+    let mut cursor = Cursor { bytes: json, at: 0 };
+    cursor.skip(TIME)?;
+    let time = cursor.plain()?;
+    cursor.skip(MESSAGE)?;
+    let (message_start, message_end, escaped) = cursor.string()?;
+    cursor.skip(STREAM)?;
+    let stream = cursor.plain()?;
+    cursor.skip(START)?;
+    let start = cursor.number()?;
+    cursor.skip(END)?;
+    let end = cursor.number()?;
+    cursor.skip(SOURCE)?;
+    let source = cursor.plain()?;
+    let id = u64::from_str_radix(std::str::from_utf8(&json[source.0..source.1]).ok()?, 16).ok()?;
+    let middle_start = cursor.at;
+    let middle = middle_start + memchr::memmem::find(&json[middle_start..], OFFSET)?;
+    cursor.at = middle + OFFSET.len();
+    let offset = cursor.number()?;
+    Some(Parts {
+        time,
+        message: (message_start, message_end),
+        escaped,
+        stream,
+        identity: Identity { source: id, start, end },
+        source,
+        middle: (middle_start, middle),
+        offset,
+        tail: cursor.at,
+    })
+}
+
+/// Reads the constant parts, once for a source. None where they are not what they look like.
+fn read_shared(json: &Bytes, parts: &Parts) -> Option<Shared> {
+    let source = Text::try_from(Bytes::copy_from_slice(&json[parts.source.0..parts.source.1])).ok()?;
+    // The middle begins with the quote that closes the source and ends with the comma before `"log"`.
+    let middle = json[parts.middle.0..parts.middle.1].strip_suffix(b",")?;
+    let mut text = MIDDLE_HEAD.to_vec();
+    text.extend_from_slice(source.as_bytes());
+    text.extend_from_slice(middle);
+    text.push(b'}');
+    let Value::Object(mut outer) = json::parse(&Text::try_from(Bytes::from(text)).ok()?).ok()? else { return None };
+    let Some(Value::Object(mut metadata)) = outer.remove("@metadata") else { return None };
+    if !outer.is_empty() {
+        return None;
+    }
+    let mut empty = false;
+    if let Some(Value::Object(weir)) = metadata.get_mut("weir") {
+        weir.remove("source");
+        empty = weir.is_empty();
+    }
+    if empty {
+        metadata.remove("weir");
+    }
+    let mut text = TAIL_HEAD.to_vec();
+    text.extend_from_slice(&json[parts.tail..]);
+    let whole = Text::try_from(Bytes::from(text)).ok()?;
+    let Value::Object(mut object) = json::parse(&whole).ok()? else { return None };
+    let Some(Value::Object(mut log)) = object.remove("log") else { return None };
+    log.remove("offset");
+    // A level that the shipper found would be written twice beside one that a filter sets.
+    let own = ["@timestamp", "message", "stream", "@metadata"];
+    if object.len() > SHARED_FIELDS_MAX
+        || log.get("level").is_some()
+        || object.iter().any(|(name, _)| own.contains(&&**name))
+    {
+        return None;
+    }
+    let fields = object
+        .into_iter()
+        .map(|(name, value)| {
+            let mut bytes = Vec::new();
+            json::write_name(&mut bytes, &name, &mut true);
+            json::write(&mut bytes, value.as_ref());
+            (name, value, Bytes::from(bytes))
+        })
+        .collect();
+    Some(Shared { source, metadata, log, fields, tail: Bytes::copy_from_slice(&json[parts.tail..]) })
+}

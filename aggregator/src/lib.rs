@@ -3,6 +3,7 @@
 //! - `settings`: what was typed, and what it means;
 //! - `receive`: the Beats port, and one connection on it;
 //! - `work`: from a received document to the buffers of the outputs;
+//! - `level`: which level a line states;
 //! - `batch`: what some windows have become, and which acknowledgements wait for it;
 //! - `output`: delivery.
 //! - `event`: the one event type;
@@ -11,6 +12,7 @@
 
 mod batch;
 pub mod event;
+pub mod level;
 mod output;
 mod receive;
 mod settings;

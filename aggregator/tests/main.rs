@@ -3,5 +3,6 @@
 mod bulk_server;
 mod delivery;
 mod harness;
+mod level_accuracy;
 mod lumberjack_client;
 mod receive;

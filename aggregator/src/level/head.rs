@@ -1,0 +1,616 @@
+//! The level in the head of a line of text: times, numbers, names and brackets, up to the first words of a message.
+//!
+//! The head is walked word by word. Structured words (numbers, dotted names, addresses, `key=value`, brackets) belong to
+//! it; a few plain words may (a host, a logger's name); with the third the message has begun and the walk ends. A colon,
+//! a dash or a bar starts a new part of the head. Where a level may stand, and how it must be set apart there, is
+//! decided in [`Walk::bare`] and [`Walk::colon`].
+use super::word::{Case, Strength, Word};
+use super::{COLOUR, HEAD_BYTES, Level, group, json, pairs, shape, word};
+
+/// Plain words after which a line is taken to be in its message.
+const PLAIN_WORDS: u8 = 3;
+/// Words in capitals before a level: `RAS KERNEL INFO`.
+const UPPER_WORDS: u8 = 3;
+/// Parts that end in a colon: `host prog[1]: general: info: …`.
+const PARTS: u8 = 4;
+/// Times and structured words that make words in capitals after them columns as well, and no shouting.
+const COLUMNS: u8 = 5;
+
+/// The level that the head of `line` states. `indented`: space stood before it.
+pub(super) fn level(line: &[u8], indented: bool) -> Option<Level> {
+    let mut walk = Walk {
+        line,
+        limit: line.len().min(HEAD_BYTES),
+        indented,
+        at: 0,
+        time: false,
+        columns: 0,
+        fields: 0,
+        plain: 0,
+        plain_here: 0,
+        upper: 0,
+        parts: 0,
+        bracket: false,
+        bar: false,
+    };
+    loop {
+        match walk.step() {
+            Step::On => {}
+            Step::Stated(level) => return Some(level),
+            Step::Message => return None,
+        }
+    }
+}
+
+/// What one word of the head says.
+enum Step {
+    /// Nothing: go on.
+    On,
+    Stated(Level),
+    /// The message has begun, or nothing is left.
+    Message,
+}
+
+struct Walk<'a> {
+    line: &'a [u8],
+    /// Where the head ends at the latest.
+    limit: usize,
+    indented: bool,
+    at: usize,
+    /// A time was read in this part.
+    time: bool,
+    /// Structured words read in this part, times apart.
+    columns: u8,
+    /// The same with times.
+    fields: u8,
+    /// Plain words read in all, and since the last dash, bar or colon.
+    plain: u8,
+    plain_here: u8,
+    /// Words in capitals read in this part.
+    upper: u8,
+    /// Parts that ended in a colon.
+    parts: u8,
+    /// A bracket stands right before.
+    bracket: bool,
+    /// A bar stands right before.
+    bar: bool,
+}
+
+/// The space before a word.
+struct Gap {
+    width: usize,
+    tab: bool,
+    colour: bool,
+}
+
+fn is_gap(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | COLOUR)
+}
+
+impl<'a> Walk<'a> {
+    fn step(&mut self) -> Step {
+        let gap = self.gap();
+        if self.at >= self.limit {
+            return Step::Message;
+        }
+        let (bracket, bar) = (self.bracket, self.bar);
+        (self.bracket, self.bar) = (false, false);
+        match self.line[self.at] {
+            b'A'..=b'Z' | b'a'..=b'z' => self.word(&gap, bracket, bar),
+            b'0'..=b'9' => self.number(),
+            b'[' | b'(' | b'<' | b'{' => self.bracket(),
+            b'|' => {
+                self.at += 1;
+                self.bar = true;
+                self.plain_here = 0;
+                Step::On
+            }
+            b'"' | b'\'' | b'`' => Step::Message,
+            128.. => self.plain(self.token_end()),
+            _ => self.mark(bracket),
+        }
+    }
+
+    fn gap(&mut self) -> Gap {
+        let start = self.at;
+        let mut gap = Gap { width: 0, tab: false, colour: false };
+        while self.at < self.limit {
+            match self.line[self.at] {
+                b' ' => {}
+                b'\t' => gap.tab = true,
+                COLOUR => gap.colour = true,
+                _ => break,
+            }
+            self.at += 1;
+        }
+        gap.width = self.at - start;
+        gap
+    }
+
+    fn token_end(&self) -> usize {
+        let rest = &self.line[self.at..self.limit];
+        self.at + rest.iter().position(|b| is_gap(*b) || *b == b'|').unwrap_or(rest.len())
+    }
+
+    fn column(&mut self, end: usize) -> Step {
+        self.columns = self.columns.saturating_add(1);
+        self.fields = self.fields.saturating_add(1);
+        self.at = end;
+        Step::On
+    }
+
+    fn plain(&mut self, end: usize) -> Step {
+        self.plain += 1;
+        self.plain_here += 1;
+        self.at = end;
+        if self.plain_here >= PLAIN_WORDS || self.plain > PLAIN_WORDS { Step::Message } else { Step::On }
+    }
+
+    /// A word that begins with a digit: a date, a time, an address, a number.
+    fn number(&mut self) -> Step {
+        let start = self.at;
+        let mut end = start;
+        let mut clock = false;
+        while end < self.limit {
+            let byte = self.line[end];
+            if is_gap(byte) || byte == b'|' {
+                break;
+            }
+            if byte == b':' && end + 1 < self.limit {
+                let next = self.line[end + 1];
+                clock |= next.is_ascii_digit() && self.line[end - 1].is_ascii_digit();
+                // Jetty's `2024-05-01 12:00:00.123:WARN:oejs.Server:main: …`.
+                if next.is_ascii_uppercase() {
+                    let letters = run(self.line, end + 1);
+                    let word = word::word(&self.line[end + 1..letters]);
+                    if self.line.get(letters) == Some(&b':')
+                        && let Some(word) = word.filter(|w| w.case == Case::Upper && w.strength == Strength::Common)
+                    {
+                        return Step::Stated(word.level);
+                    }
+                }
+            }
+            end += 1;
+        }
+        let token = &self.line[start..end];
+        let date = token.len() >= 8 && matches!(token[4], b'-' | b'/' | b'.') && token[5].is_ascii_digit();
+        let epoch = token.len() >= 6 && token[..6].iter().all(u8::is_ascii_digit) && (start == 0 || token.len() > 8);
+        if clock || date || epoch {
+            self.time = true;
+            self.fields = self.fields.saturating_add(1);
+            self.at = end;
+            return Step::On;
+        }
+        self.column(end)
+    }
+
+    fn bracket(&mut self) -> Step {
+        if self.line[self.at] == b'{' && matches!(self.line.get(self.at + 1), Some(b'"')) {
+            return match json::level(&self.line[self.at..]) {
+                Some(level) if self.plain == 0 => Step::Stated(level),
+                _ => Step::Message,
+            };
+        }
+        let Some(group) = group::read(self.line, self.at) else { return self.column(self.token_end()) };
+        if let Some(level) = group.level
+            && (self.plain_here == 0 || self.plain_here == 1 && level > Level::Info)
+        {
+            return Step::Stated(level);
+        }
+        self.time |= group.time;
+        self.bracket = true;
+        self.column(group.end)
+    }
+
+    /// A word that begins with a mark: a dash or a colon between parts, Redis's marks, a path.
+    fn mark(&mut self, bracket: bool) -> Step {
+        let start = self.at;
+        let first = self.line[start];
+        let end = self.token_end();
+        let token = &self.line[start..end];
+        if token.len() == 1
+            && matches!(first, b'.' | b'-' | b'*' | b'#')
+            && self.time
+            && let Some(level) = shape::redis(self.line, start)
+        {
+            return Step::Stated(level);
+        }
+        // `INFO` may stand right after `]:` or `--`.
+        let marks = token.iter().take_while(|b| matches!(b, b'-' | b':' | b'>' | b'=' | b'*' | b',' | b'~')).count();
+        if marks > 0 && (marks == token.len() || bracket) {
+            self.plain_here = 0;
+            if first == b':' {
+                self.upper = 0;
+            }
+            self.at = start + marks;
+            return Step::On;
+        }
+        match first {
+            b'/' | b'@' | b'+' | b'-' | b'*' | b'%' | b'_' | b'.' | b':' | b'#' => self.column(end),
+            _ => self.plain(end),
+        }
+    }
+
+    fn word(&mut self, gap: &Gap, bracket: bool, bar: bool) -> Step {
+        let start = self.at;
+        let end = run(self.line, start);
+        let letters = &self.line[start..end];
+        if letters.len() == 1 {
+            return self.single(letters[0]);
+        }
+        if let Some(word) = word::word(letters) {
+            return self.named(word, end, gap, bracket, bar);
+        }
+        self.name(letters)
+    }
+
+    /// A word that is spelled like a level.
+    fn named(&mut self, word: Word, end: usize, gap: &Gap, bracket: bool, bar: bool) -> Step {
+        let upper = word.case == Case::Upper;
+        let here = self.plain_here == 0;
+        let next = self.line.get(end).copied();
+        let stated = match next {
+            None => {
+                // A level and nothing else: a heading or a value, unless it is severe.
+                return if here && upper && word.level > Level::Info && word.strength == Strength::Common {
+                    Step::Stated(word.level)
+                } else {
+                    Step::Message
+                };
+            }
+            Some(byte) if is_gap(byte) => self.bare(word, end, gap, bracket, bar),
+            Some(b':') => match self.colon(word, end + 1) {
+                Some(stated) => stated,
+                None => return Step::Message,
+            },
+            Some(b'|') => here && (bar || self.time) && word.strength != Strength::Postgres,
+            Some(b',' | b';') => {
+                here && self.time
+                    && self.plain == 0
+                    && (upper || self.columns == 0)
+                    && word.strength == Strength::Common
+            }
+            // logrus's `INFO[0000] …`, Asterisk's `NOTICE[123][C-0000]: …`.
+            Some(b'[') => here && upper && self.line.get(end + 1).is_some_and(u8::is_ascii_digit),
+            Some(b'!') => here && upper && word.level > Level::Info && !self.line_goes_on_as_word(end + 1),
+            // Icinga's `warning/ApiListener: …`.
+            Some(b'/') => {
+                let token = self.token_end();
+                here && self.plain == 0
+                    && (self.time || start_of(self))
+                    && self.line[token - 1] == b':'
+                    && self.line.get(end + 1).is_some_and(u8::is_ascii_alphabetic)
+            }
+            // PostgreSQL's and sshd's `DEBUG1: …`.
+            Some(b'1'..=b'9') if word.level < Level::Info && self.line.get(end + 1) == Some(&b':') => {
+                match self.colon(word, end + 2) {
+                    Some(stated) => stated,
+                    None => return Step::Message,
+                }
+            }
+            _ => false,
+        };
+        if stated {
+            return Step::Stated(word.level);
+        }
+        self.name(&self.line[self.at..end])
+    }
+
+    fn line_goes_on_as_word(&self, at: usize) -> bool {
+        self.line.get(at).is_some_and(u8::is_ascii_alphanumeric)
+    }
+
+    /// Whether a level followed by space stands where a format puts one, and not in prose.
+    fn bare(&self, word: Word, end: usize, gap: &Gap, bracket: bool, bar: bool) -> bool {
+        let after = After::read(&self.line[end..]);
+        let low = word.level <= Level::Info;
+        if word.case != Case::Upper {
+            // `info` is an everyday word: only as a column of its own.
+            if self.plain > 0 || self.upper > 0 || word.strength != Strength::Common {
+                return false;
+            }
+            return gap.tab && after.tab
+                || gap.colour && after.colour
+                || bar && after.first == b'|'
+                || self.time && self.columns == 0 && (after.width > 1 || after.bracketed);
+        }
+        match word.strength {
+            // PgBouncer's and Nest's `LOG `.
+            Strength::Postgres => {
+                return word_is_log(self, end) && self.time && self.plain == 0 && (bracket || gap.width > 1);
+            }
+            Strength::Rare => {
+                return self.plain == 0 && (after.apart() || self.time && (self.upper == 0 || self.fields >= COLUMNS));
+            }
+            Strength::Common => {}
+        }
+        if !low {
+            return match self.plain_here {
+                0 => self.upper == 0 || self.time || after.apart(),
+                1 => self.time || after.apart(),
+                _ => false,
+            };
+        }
+        if word.level < Level::Info && after.first == b'/' {
+            // The HTTP methods TRACE and DEBUG.
+            return false;
+        }
+        if self.plain == 0 && self.upper == 0 {
+            return self.time || after.apart() || after.capital || after.structured;
+        }
+        if self.plain == 0 {
+            return after.padded() || self.fields >= COLUMNS;
+        }
+        match self.plain_here {
+            0 => self.plain < PLAIN_WORDS && (after.apart() || after.capital || after.structured),
+            1 => self.plain == 1 && self.time && (after.padded() || matches!(after.first, b'-' | b'[')),
+            _ => false,
+        }
+    }
+
+    /// Whether a level followed by a colon (`rest` is the place after it) is the line's; none if the message begins.
+    fn colon(&self, word: Word, rest: usize) -> Option<bool> {
+        let text = &self.line[rest..];
+        let upper = word.case == Case::Upper;
+        let low = word.level <= Level::Info;
+        let here = self.plain_here == 0 && self.upper == 0;
+        let Some(first) = text.first() else { return (here && !low).then_some(true) };
+        if !is_gap(*first) {
+            // Python's `INFO:root:…`; a `:` or a word follows at once.
+            let named = upper && here && word.strength != Strength::Postgres;
+            let more = text.iter().take_while(|b| !is_gap(**b)).any(|b| *b == b':');
+            return Some(named && (more || !low && first.is_ascii_alphabetic()));
+        }
+        let wide = text.starts_with(b"  ");
+        if word.strength == Strength::Postgres {
+            return (wide && (self.time || self.bracket || start_of(self)) && self.plain <= PLAIN_WORDS)
+                .then_some(true);
+        }
+        if here {
+            let stated = !low || upper && !value_like(text) || !self.indented && !value_like(text);
+            return stated.then_some(true);
+        }
+        // PostgreSQL's prefix may hold names; it writes two spaces after the colon.
+        let named = upper && (wide && self.time || !low && self.plain_here == 1 && self.time);
+        named.then_some(true)
+    }
+
+    /// A capital letter by itself.
+    fn single(&mut self, capital: u8) -> Step {
+        let start = self.at;
+        let after = self.line.get(start + 1).copied().unwrap_or(b' ');
+        let here = self.time && self.plain == 0 && self.upper == 0;
+        let level = word::letter(capital);
+        match (after, level) {
+            (b' ' | b'\t', Some(level)) if here && self.is_column(start + 1) => Step::Stated(level),
+            // MongoDB's `D2 QUERY    [conn1] …`.
+            (b'1'..=b'5', Some(Level::Debug))
+                if here && self.line.get(start + 2) == Some(&b' ') && self.is_column(start + 2) =>
+            {
+                Step::Stated(Level::Debug)
+            }
+            // Telegraf's `E! …`.
+            (b'!', Some(level)) if here && self.line.get(start + 2) == Some(&b' ') => Step::Stated(level),
+            (b'/', Some(_)) if here => match shape::android(&self.line[start..]) {
+                Some(level) => Step::Stated(level),
+                None => self.name(&self.line[start..=start]),
+            },
+            _ => self.name(&self.line[start..=start]),
+        }
+    }
+
+    /// Whether the single letter that ends at `end` is a column: two numbers before it (Android's process and thread), or
+    /// a component after it (`I STORAGE  [`, `I santad: `, `I | etcdmain: `).
+    fn is_column(&self, end: usize) -> bool {
+        let rest = &self.line[end..];
+        let width = rest.iter().take_while(|b| is_gap(**b)).count();
+        let rest = &rest[width..];
+        let token = &rest[..rest.iter().position(|b| is_gap(*b)).unwrap_or(rest.len())];
+        let Some(last) = token.last() else { return false };
+        self.columns >= 2
+            || token == b"|"
+            || token == b"-" && rest[1..].trim_ascii_start().starts_with(b"[")
+            || token.len() > 2 && (*last == b':' || token.iter().all(|b| b.is_ascii_uppercase() || *b == b'_'))
+    }
+
+    /// A word that is no level: a name, a pair, the end of a part, or the first words of a message.
+    fn name(&mut self, letters: &[u8]) -> Step {
+        let start = self.at;
+        let after = start + letters.len();
+        let mut end = start;
+        let mut structured = false;
+        let mut brackets = false;
+        let mut equals = None;
+        let mut humps = false;
+        while end < self.limit {
+            let byte = self.line[end];
+            match byte {
+                b'a'..=b'z' => {}
+                b'A'..=b'Z' => humps |= end > start && self.line[end - 1].is_ascii_lowercase(),
+                b' ' | b'\t' | COLOUR | b'|' => break,
+                b'=' if equals.is_none() => equals = Some(end),
+                b'[' | b'(' => {
+                    brackets = true;
+                    structured = true;
+                }
+                b'0'..=b'9' | b'.' | b'_' | b'-' | b'/' | b'@' | b':' | b'$' | b'#' | b'\\' | b'+' => structured = true,
+                _ => {}
+            }
+            end += 1;
+        }
+        let token = &self.line[start..end];
+        if equals.is_some() && self.plain == 0 {
+            match pairs::read(self.line, start) {
+                pairs::Found::Level(level) => return Step::Stated(level),
+                pairs::Found::Ends(at) => return self.column(at),
+                pairs::Found::Nothing => {}
+            }
+        }
+        let whole = token.len() == letters.len();
+        match token {
+            [stem @ .., b':'] => return self.part(stem, end, brackets),
+            b"stdout" | b"stderr" => {
+                // The format of Kubernetes's runtimes: `2024-…Z stdout F message`.
+                if let Some([b' ', b'F' | b'P', b' ']) = self.line.get(end..end + 3) {
+                    *self = Walk { at: end + 3, time: false, columns: 0, fields: 0, plain: 0, plain_here: 0, ..*self };
+                    return Step::On;
+                }
+            }
+            // Month and day: `Mon`, `May`, `Dec,`.
+            _ if letters.len() == 3 && (shape::is_month(letters) || shape::is_day(letters)) && token.len() <= 4 => {
+                self.at = end;
+                return Step::On;
+            }
+            _ => {}
+        }
+        if letters.iter().all(u8::is_ascii_uppercase) {
+            let next = self.line.get(after).copied();
+            if self.time && next == Some(b',') && self.plain == 0 {
+                return shape::postgres_csv(self.line).map_or(Step::Message, Step::Stated);
+            }
+            if whole {
+                // A zone right after the time, AM and PM, and `PHP`, which says what its own words mean.
+                if letters == b"PHP" {
+                    return match shape::php(self.line.get(end + 1..).unwrap_or_default()) {
+                        Some(Some(level)) => Step::Stated(level),
+                        _ => Step::Message,
+                    };
+                }
+                self.at = end;
+                if self.time && self.columns == 0 && letters.len() <= 5 && self.upper == 0 && self.is_zone(letters) {
+                    return Step::On;
+                }
+                self.upper += 1;
+                return if self.upper > UPPER_WORDS { Step::Message } else { Step::On };
+            }
+        }
+        if (structured || humps && whole) && !matches!(token[token.len() - 1], b'.' | b',' | b'!' | b'?') {
+            return self.column(end);
+        }
+        self.plain(end)
+    }
+
+    fn is_zone(&self, letters: &[u8]) -> bool {
+        matches!(letters, b"AM" | b"PM" | b"UTC" | b"GMT") || letters.last() == Some(&b'T') && letters.len() >= 3
+    }
+
+    /// A word that ends in a colon: a program, a logger, or something in prose. A new part begins after it.
+    fn part(&mut self, stem: &[u8], end: usize, brackets: bool) -> Step {
+        // Monolog's `app.ERROR: …`.
+        if let Some(dot) = stem.iter().rposition(|b| *b == b'.')
+            && self.plain_here == 0
+            && let Some(word) = word::whole(&stem[dot + 1..])
+            && word.case == Case::Upper
+            && word.strength != Strength::Postgres
+        {
+            return Step::Stated(word.level);
+        }
+        const PROSE: [&[u8]; 9] =
+            [b"rror", b"xception", b"ailed", b"ailure", b"evel", b"mode", b"ause", b"erbosity", b"everity"];
+        let prose = PROSE.iter().any(|suffix| stem.ends_with(suffix));
+        // PostgreSQL's `DETAIL:  ` and `STATEMENT:  ` state no level, and what follows is not the server's text.
+        let postgres = stem.iter().all(u8::is_ascii_uppercase) && self.line[end..].starts_with(b"  ");
+        if prose || postgres || self.plain_here > 1 || self.parts >= PARTS {
+            return Step::Message;
+        }
+        self.parts += 1;
+        // What looks like a program with its process id starts afresh; a mere word may be prose.
+        if brackets || self.time {
+            self.plain = 0;
+        }
+        self.plain_here = 0;
+        self.upper = 0;
+        self.columns = 0;
+        self.fields = 0;
+        self.time = false;
+        self.at = end;
+        Step::On
+    }
+}
+
+/// What stands after a bare level.
+struct After {
+    width: usize,
+    tab: bool,
+    colour: bool,
+    /// The first byte that is no space, 0 at the end.
+    first: u8,
+    /// A word such as `Starting`.
+    capital: bool,
+    /// A number, a dotted name, an address.
+    structured: bool,
+    /// A bracket, or a name with one: `vpxd[123]`.
+    bracketed: bool,
+}
+
+impl After {
+    fn read(text: &[u8]) -> After {
+        let mut after = After {
+            width: text.iter().take_while(|b| is_gap(**b)).count(),
+            tab: text.first() == Some(&b'\t'),
+            colour: text.iter().take_while(|b| is_gap(**b)).any(|b| *b == COLOUR),
+            first: 0,
+            capital: false,
+            structured: false,
+            bracketed: false,
+        };
+        let rest = &text[after.width..];
+        let Some(first) = rest.first() else { return after };
+        after.first = *first;
+        after.capital = first.is_ascii_uppercase() && rest.get(1).is_some_and(u8::is_ascii_lowercase);
+        after.bracketed = matches!(first, b'[' | b'<' | b'(');
+        after.structured = first.is_ascii_digit();
+        /// As much of the next word as is looked at.
+        const WORD_BYTES: usize = 64;
+        let mut previous = 0;
+        for byte in rest.iter().take(WORD_BYTES) {
+            match *byte {
+                b' ' | b'\t' | COLOUR => break,
+                b'[' => after.bracketed = true,
+                b'.' | b'_' | b'/' | b':' | b'@' if previous != 0 => after.structured = true,
+                _ => {}
+            }
+            previous = *byte;
+        }
+        // `. ` and `: ` at the end of a word are prose.
+        if previous == b'.' || previous == b':' {
+            after.structured = false;
+        }
+        after
+    }
+
+    /// Padded to a column.
+    fn padded(&self) -> bool {
+        self.first != 0 && (self.width > 1 || self.tab || self.colour) || self.first == b'|'
+    }
+
+    /// Set apart from what follows.
+    fn apart(&self) -> bool {
+        self.padded() || matches!(self.first, b'-' | b':' | b'[' | b'(' | b'{' | b'<')
+    }
+}
+
+fn run(line: &[u8], from: usize) -> usize {
+    from + line[from..].iter().take_while(|b| b.is_ascii_alphabetic()).count()
+}
+
+fn start_of(walk: &Walk) -> bool {
+    walk.at == 0
+}
+
+fn word_is_log(walk: &Walk, end: usize) -> bool {
+    &walk.line[walk.at..end] == b"LOG"
+}
+
+/// Whether what follows `debug:` is a value, as in a printed setting: `debug: false`.
+fn value_like(text: &[u8]) -> bool {
+    let text = text.trim_ascii();
+    let first = text.first();
+    text.is_empty()
+        || matches!(
+            text,
+            b"true" | b"false" | b"null" | b"nil" | b"none" | b"None" | b"True" | b"False" | b"on" | b"off"
+        )
+        || matches!(text, b"yes" | b"no" | b"{" | b"[" | b"{}" | b"[]" | b"enabled" | b"disabled")
+        || first.is_some_and(u8::is_ascii_digit) && text.len() < 6 && text.iter().all(u8::is_ascii_digit)
+}

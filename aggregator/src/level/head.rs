@@ -4,8 +4,9 @@
 //! it; a few plain words may (a host, a logger's name); with the third the message has begun and the walk ends. A colon,
 //! a dash or a bar starts a new part of the head. Where a level may stand, and how it must be set apart there, is
 //! decided in [`Walk::bare`] and [`Walk::colon`].
+use super::after::{After, value_like};
 use super::word::{Case, Strength, Word};
-use super::{COLOUR, HEAD_BYTES, Level, group, json, pairs, shape, word};
+use super::{COLOUR, HEAD_BYTES, Level, group, is_gap, json, pairs, shape, word};
 
 /// Plain words after which a line is taken to be in its message.
 const PLAIN_WORDS: u8 = 3;
@@ -30,6 +31,7 @@ pub(super) fn level(line: &[u8], indented: bool) -> Option<Level> {
         plain_here: 0,
         upper: 0,
         parts: 0,
+        named: false,
         bracket: false,
         bar: false,
     };
@@ -70,10 +72,20 @@ struct Walk<'a> {
     upper: u8,
     /// Parts that ended in a colon.
     parts: u8,
+    /// A name, not a time, a bracket or the end of a part, stands right before.
+    named: bool,
     /// A bracket stands right before.
     bracket: bool,
     /// A bar stands right before.
     bar: bool,
+}
+
+/// What stands right before a word.
+#[derive(Clone, Copy)]
+struct Before {
+    bracket: bool,
+    bar: bool,
+    named: bool,
 }
 
 /// The space before a word.
@@ -83,20 +95,16 @@ struct Gap {
     colour: bool,
 }
 
-fn is_gap(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | COLOUR)
-}
-
 impl<'a> Walk<'a> {
     fn step(&mut self) -> Step {
         let gap = self.gap();
         if self.at >= self.limit {
             return Step::Message;
         }
-        let (bracket, bar) = (self.bracket, self.bar);
-        (self.bracket, self.bar) = (false, false);
+        let (bracket, bar, named) = (self.bracket, self.bar, self.named);
+        (self.bracket, self.bar, self.named) = (false, false, false);
         match self.line[self.at] {
-            b'A'..=b'Z' | b'a'..=b'z' => self.word(&gap, bracket, bar),
+            b'A'..=b'Z' | b'a'..=b'z' => self.word(&gap, Before { bracket, bar, named }),
             b'0'..=b'9' => self.number(),
             b'[' | b'(' | b'<' | b'{' => self.bracket(),
             b'|' => {
@@ -231,7 +239,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn word(&mut self, gap: &Gap, bracket: bool, bar: bool) -> Step {
+    fn word(&mut self, gap: &Gap, before: Before) -> Step {
         let start = self.at;
         let end = run(self.line, start);
         let letters = &self.line[start..end];
@@ -239,13 +247,13 @@ impl<'a> Walk<'a> {
             return self.single(letters[0]);
         }
         if let Some(word) = word::word(letters) {
-            return self.named(word, end, gap, bracket, bar);
+            return self.spelled(word, end, gap, before);
         }
         self.name(letters)
     }
 
     /// A word that is spelled like a level.
-    fn named(&mut self, word: Word, end: usize, gap: &Gap, bracket: bool, bar: bool) -> Step {
+    fn spelled(&mut self, word: Word, end: usize, gap: &Gap, before: Before) -> Step {
         let upper = word.case == Case::Upper;
         let here = self.plain_here == 0;
         let next = self.line.get(end).copied();
@@ -258,12 +266,12 @@ impl<'a> Walk<'a> {
                     Step::Message
                 };
             }
-            Some(byte) if is_gap(byte) => self.bare(word, end, gap, bracket, bar),
-            Some(b':') => match self.colon(word, end + 1) {
+            Some(byte) if is_gap(byte) => self.bare(word, end, gap, before),
+            Some(b':') => match self.colon(word, end + 1, before) {
                 Some(stated) => stated,
                 None => return Step::Message,
             },
-            Some(b'|') => here && (bar || self.time) && word.strength != Strength::Postgres,
+            Some(b'|') => here && (before.bar || self.time) && word.strength != Strength::Postgres,
             Some(b',' | b';') => {
                 here && self.time
                     && self.plain == 0
@@ -283,7 +291,7 @@ impl<'a> Walk<'a> {
             }
             // PostgreSQL's and sshd's `DEBUG1: …`.
             Some(b'1'..=b'9') if word.level < Level::Info && self.line.get(end + 1) == Some(&b':') => {
-                match self.colon(word, end + 2) {
+                match self.colon(word, end + 2, before) {
                     Some(stated) => stated,
                     None => return Step::Message,
                 }
@@ -301,7 +309,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Whether a level followed by space stands where a format puts one, and not in prose.
-    fn bare(&self, word: Word, end: usize, gap: &Gap, bracket: bool, bar: bool) -> bool {
+    fn bare(&self, word: Word, end: usize, gap: &Gap, before: Before) -> bool {
         let after = After::read(&self.line[end..]);
         let low = word.level <= Level::Info;
         if word.case != Case::Upper {
@@ -311,13 +319,13 @@ impl<'a> Walk<'a> {
             }
             return gap.tab && after.tab
                 || gap.colour && after.colour
-                || bar && after.first == b'|'
+                || before.bar && after.first == b'|'
                 || self.time && self.columns == 0 && (after.width > 1 || after.bracketed);
         }
         match word.strength {
             // PgBouncer's and Nest's `LOG `.
             Strength::Postgres => {
-                return word_is_log(self, end) && self.time && self.plain == 0 && (bracket || gap.width > 1);
+                return word_is_log(self, end) && self.time && self.plain == 0 && (before.bracket || gap.width > 1);
             }
             Strength::Rare => {
                 return self.plain == 0 && (after.apart() || self.time && (self.upper == 0 || self.fields >= COLUMNS));
@@ -349,11 +357,12 @@ impl<'a> Walk<'a> {
     }
 
     /// Whether a level followed by a colon (`rest` is the place after it) is the line's; none if the message begins.
-    fn colon(&self, word: Word, rest: usize) -> Option<bool> {
+    fn colon(&self, word: Word, rest: usize, before: Before) -> Option<bool> {
         let text = &self.line[rest..];
         let upper = word.case == Case::Upper;
         let low = word.level <= Level::Info;
-        let here = self.plain_here == 0 && self.upper == 0;
+        // `Information:` after a name is prose (`PowerSource Information: …`); capitals are not.
+        let here = self.plain_here == 0 && self.upper == 0 && (upper || !before.named);
         let Some(first) = text.first() else { return (here && !low).then_some(true) };
         if !is_gap(*first) {
             // Python's `INFO:root:…`; a `:` or a word follows at once.
@@ -363,7 +372,7 @@ impl<'a> Walk<'a> {
         }
         let wide = text.starts_with(b"  ");
         if word.strength == Strength::Postgres {
-            return (wide && (self.time || self.bracket || start_of(self)) && self.plain <= PLAIN_WORDS)
+            return (wide && (self.time || before.bracket || start_of(self)) && self.plain <= PLAIN_WORDS)
                 .then_some(true);
         }
         if here {
@@ -391,6 +400,13 @@ impl<'a> Walk<'a> {
             }
             // Telegraf's `E! …`.
             (b'!', Some(level)) if here && self.line.get(start + 2) == Some(&b' ') => Step::Stated(level),
+            // glog's and Ruby's shapes behind the prefix of a runtime or of syslog.
+            (b'0'..=b'9' | b',', Some(_)) if self.plain_here == 0 && self.upper == 0 => {
+                match shape::level(&self.line[start..]) {
+                    Some(Some(level)) => Step::Stated(level),
+                    _ => self.name(&self.line[start..=start]),
+                }
+            }
             (b'/', Some(_)) if here => match shape::android(&self.line[start..]) {
                 Some(level) => Step::Stated(level),
                 None => self.name(&self.line[start..=start]),
@@ -410,7 +426,8 @@ impl<'a> Walk<'a> {
         self.columns >= 2
             || token == b"|"
             || token == b"-" && rest[1..].trim_ascii_start().starts_with(b"[")
-            || token.len() > 2 && (*last == b':' || token.iter().all(|b| b.is_ascii_uppercase() || *b == b'_'))
+            || token.len() > 2
+                && (matches!(*last, b':' | b']') || token.iter().all(|b| b.is_ascii_uppercase() || *b == b'_'))
     }
 
     /// A word that is no level: a name, a pair, the end of a part, or the first words of a message.
@@ -480,13 +497,19 @@ impl<'a> Walk<'a> {
                 if self.time && self.columns == 0 && letters.len() <= 5 && self.upper == 0 && self.is_zone(letters) {
                     return Step::On;
                 }
+                if letters == b"NULL" {
+                    return self.column(end);
+                }
                 self.upper += 1;
                 return if self.upper > UPPER_WORDS { Step::Message } else { Step::On };
             }
         }
         if (structured || humps && whole) && !matches!(token[token.len() - 1], b'.' | b',' | b'!' | b'?') {
+            // `unbound[12] info:` is a program.
+            self.named = !brackets;
             return self.column(end);
         }
+        self.named = true;
         self.plain(end)
     }
 
@@ -528,68 +551,6 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// What stands after a bare level.
-struct After {
-    width: usize,
-    tab: bool,
-    colour: bool,
-    /// The first byte that is no space, 0 at the end.
-    first: u8,
-    /// A word such as `Starting`.
-    capital: bool,
-    /// A number, a dotted name, an address.
-    structured: bool,
-    /// A bracket, or a name with one: `vpxd[123]`.
-    bracketed: bool,
-}
-
-impl After {
-    fn read(text: &[u8]) -> After {
-        let mut after = After {
-            width: text.iter().take_while(|b| is_gap(**b)).count(),
-            tab: text.first() == Some(&b'\t'),
-            colour: text.iter().take_while(|b| is_gap(**b)).any(|b| *b == COLOUR),
-            first: 0,
-            capital: false,
-            structured: false,
-            bracketed: false,
-        };
-        let rest = &text[after.width..];
-        let Some(first) = rest.first() else { return after };
-        after.first = *first;
-        after.capital = first.is_ascii_uppercase() && rest.get(1).is_some_and(u8::is_ascii_lowercase);
-        after.bracketed = matches!(first, b'[' | b'<' | b'(');
-        after.structured = first.is_ascii_digit();
-        /// As much of the next word as is looked at.
-        const WORD_BYTES: usize = 64;
-        let mut previous = 0;
-        for byte in rest.iter().take(WORD_BYTES) {
-            match *byte {
-                b' ' | b'\t' | COLOUR => break,
-                b'[' => after.bracketed = true,
-                b'.' | b'_' | b'/' | b':' | b'@' if previous != 0 => after.structured = true,
-                _ => {}
-            }
-            previous = *byte;
-        }
-        // `. ` and `: ` at the end of a word are prose.
-        if previous == b'.' || previous == b':' {
-            after.structured = false;
-        }
-        after
-    }
-
-    /// Padded to a column.
-    fn padded(&self) -> bool {
-        self.first != 0 && (self.width > 1 || self.tab || self.colour) || self.first == b'|'
-    }
-
-    /// Set apart from what follows.
-    fn apart(&self) -> bool {
-        self.padded() || matches!(self.first, b'-' | b':' | b'[' | b'(' | b'{' | b'<')
-    }
-}
-
 fn run(line: &[u8], from: usize) -> usize {
     from + line[from..].iter().take_while(|b| b.is_ascii_alphabetic()).count()
 }
@@ -600,17 +561,4 @@ fn start_of(walk: &Walk) -> bool {
 
 fn word_is_log(walk: &Walk, end: usize) -> bool {
     &walk.line[walk.at..end] == b"LOG"
-}
-
-/// Whether what follows `debug:` is a value, as in a printed setting: `debug: false`.
-fn value_like(text: &[u8]) -> bool {
-    let text = text.trim_ascii();
-    let first = text.first();
-    text.is_empty()
-        || matches!(
-            text,
-            b"true" | b"false" | b"null" | b"nil" | b"none" | b"None" | b"True" | b"False" | b"on" | b"off"
-        )
-        || matches!(text, b"yes" | b"no" | b"{" | b"[" | b"{}" | b"[]" | b"enabled" | b"disabled")
-        || first.is_some_and(u8::is_ascii_digit) && text.len() < 6 && text.iter().all(u8::is_ascii_digit)
 }

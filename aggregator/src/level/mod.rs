@@ -2,10 +2,11 @@
 //!
 //! A level counts where a format puts it: as the value of a level field (`json`, `pairs`), in a shape of its own
 //! (`shape`: glog, Ruby, syslog's `<PRI>`), or in the head of a line of text (`head`), the part before the message:
-//! times, numbers, names, brackets (`group`). `word` knows how levels are spelled.
+//! times, numbers, names, brackets (`group`), and what follows a level (`after`). `word` knows how levels are spelled.
 //!
 //! Words in the message are never looked at. A line that states no level gives none, and is then kept: taking an error
 //! for debug or info would drop it, so the lower levels need more evidence than the higher ones.
+mod after;
 mod group;
 mod head;
 mod json;
@@ -103,6 +104,11 @@ const HEAD_BYTES: usize = 256;
 const ESCAPE: u8 = 0x1b;
 /// What stands for a colour code once it is taken out: a level between two of them is set apart from the message.
 const COLOUR: u8 = 0x01;
+
+/// Whether a byte separates the words of a head.
+fn is_gap(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | COLOUR)
+}
 
 /// The level that a line states, or none if it states none.
 pub fn detect(line: &str) -> Option<Level> {

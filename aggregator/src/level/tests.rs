@@ -183,6 +183,13 @@ fn formats_of_services() {
         ("info", "[2024-05-01T06:45:16.802Z] I santad: action=EXEC|decision=ALLOW"),
         ("error", "Error: Cannot find module 'x'"),
         ("info", "2024-05-01T12:00:00.123Z info vpxd[123] [Originator@6876] x"),
+        ("error", "May  1 12:00:00 host kubelet[1]: E0512 12:00:00.123456   1 a.go:1] no"),
+        ("error", "web_1  | E, [2024-05-01T12:00:00.123456 #12] ERROR -- : no"),
+        ("warn", "2024-05-01 12:00:00.123456: W tensorflow/core/x.cc:1] no"),
+        (
+            "error",
+            "- 1118 2005.06.04 NULL 2005-06-04-00.24.32.432192 NULL RAS MMCS ERROR idoproxydb hit ASSERT condition",
+        ),
     ]);
 }
 
@@ -292,6 +299,7 @@ fn misleading() {
         ("-", "5092:signal-handler (1496141844) Received SIGINT scheduling shutdown..."),
         ("-", "<info>value</info>"),
         ("-", "information technology outage"),
+        ("-", "Jul  6 10:21:55 mac kernel[0]: ARPT: 620749.901374: PowerSource Information: onWake"),
         ("-", "Info"),
         ("-", "INFO"),
         ("-", "kernel stack trace:"),

@@ -24,6 +24,8 @@ pub(super) fn level(line: &[u8], indented: bool) -> Option<Level> {
         limit: line.len().min(HEAD_BYTES),
         indented,
         at: 0,
+        from: 0,
+        fresh: false,
         time: false,
         columns: 0,
         fields: 0,
@@ -59,6 +61,10 @@ struct Walk<'a> {
     limit: usize,
     indented: bool,
     at: usize,
+    /// Where this part's first word starts: after the last bar or colon.
+    from: usize,
+    /// The next word is that word.
+    fresh: bool,
     /// A time was read in this part.
     time: bool,
     /// Structured words read in this part, times apart.
@@ -101,6 +107,10 @@ impl<'a> Walk<'a> {
         if self.at >= self.limit {
             return Step::Message;
         }
+        if self.fresh {
+            self.from = self.at;
+            self.fresh = false;
+        }
         let (bracket, bar, named) = (self.bracket, self.bar, self.named);
         (self.bracket, self.bar, self.named) = (false, false, false);
         match self.line[self.at] {
@@ -110,6 +120,7 @@ impl<'a> Walk<'a> {
             b'|' => {
                 self.at += 1;
                 self.bar = true;
+                self.fresh = true;
                 self.plain_here = 0;
                 Step::On
             }
@@ -182,7 +193,8 @@ impl<'a> Walk<'a> {
         }
         let token = &self.line[start..end];
         let date = token.len() >= 8 && matches!(token[4], b'-' | b'/' | b'.') && token[5].is_ascii_digit();
-        let epoch = token.len() >= 6 && token[..6].iter().all(u8::is_ascii_digit) && (start == 0 || token.len() > 8);
+        let epoch =
+            token.len() >= 6 && token[..6].iter().all(u8::is_ascii_digit) && (start == self.from || token.len() > 8);
         if clock || date || epoch {
             self.time = true;
             self.fields = self.fields.saturating_add(1);
@@ -194,7 +206,7 @@ impl<'a> Walk<'a> {
 
     fn bracket(&mut self) -> Step {
         if self.line[self.at] == b'{' && matches!(self.line.get(self.at + 1), Some(b'"')) {
-            return match json::level(&self.line[self.at..]) {
+            return match json::level(&self.line[self.at..], 0) {
                 Some(level) if self.plain == 0 => Step::Stated(level),
                 _ => Step::Message,
             };
@@ -219,7 +231,7 @@ impl<'a> Walk<'a> {
         if token.len() == 1
             && matches!(first, b'.' | b'-' | b'*' | b'#')
             && self.time
-            && let Some(level) = shape::redis(self.line, start)
+            && let Some(level) = shape::redis(&self.line[self.from..], start - self.from)
         {
             return Step::Stated(level);
         }
@@ -469,7 +481,16 @@ impl<'a> Walk<'a> {
             b"stdout" | b"stderr" => {
                 // The format of Kubernetes's runtimes: `2024-…Z stdout F message`.
                 if let Some([b' ', b'F' | b'P', b' ']) = self.line.get(end..end + 3) {
-                    *self = Walk { at: end + 3, time: false, columns: 0, fields: 0, plain: 0, plain_here: 0, ..*self };
+                    *self = Walk {
+                        at: end + 3,
+                        fresh: true,
+                        time: false,
+                        columns: 0,
+                        fields: 0,
+                        plain: 0,
+                        plain_here: 0,
+                        ..*self
+                    };
                     return Step::On;
                 }
             }
@@ -546,6 +567,7 @@ impl<'a> Walk<'a> {
         self.columns = 0;
         self.fields = 0;
         self.time = false;
+        self.fresh = true;
         self.at = end;
         Step::On
     }

@@ -31,8 +31,8 @@ enum Key<'a> {
     Other(&'a [u8]),
 }
 
-/// The level that the object at the start of `text` states. A line that was cut off is read as far as it goes.
-pub(super) fn level(text: &[u8]) -> Option<Level> {
+/// The level that the object at the start of `text` states; `layers` is how often a text in it is looked into. A line that was cut off is read as far as it goes.
+pub(super) fn level(text: &[u8], layers: u8) -> Option<Level> {
     let text = &text[..text.len().min(REACH_BYTES)];
     let mut objects = [Object::Record; DEPTH];
     let mut depth = 1;
@@ -152,7 +152,7 @@ pub(super) fn level(text: &[u8]) -> Option<Level> {
             _ => None,
         };
     }
-    fallback.or_else(|| if wrapped.is_empty() { None } else { inside(wrapped) })
+    fallback.or_else(|| if wrapped.is_empty() || layers == 0 { None } else { inside(wrapped, layers - 1) })
 }
 
 fn meaning(key: &[u8], depth: usize, after_t: bool) -> Key<'_> {
@@ -193,10 +193,10 @@ fn tagged(mut list: &[u8]) -> Option<Level> {
 }
 
 /// The level of a line that a container runtime wrapped: Docker's `{"log":"…\n","stream":"stdout",…}`.
-fn inside(escaped: &[u8]) -> Option<Level> {
+fn inside(escaped: &[u8], layers: u8) -> Option<Level> {
     let mut text = [0; WRAPPED_BYTES];
     let len = super::unescape(escaped, &mut text);
-    super::bare(&text[..len])
+    super::layer(&text[..len], layers)
 }
 
 fn python(number: u32) -> Option<Level> {

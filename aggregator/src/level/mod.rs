@@ -100,6 +100,8 @@ impl fmt::Display for Level {
 /// How far into a line of text a head reaches, in bytes. The longest that programs write (OpenStack's with a file name
 /// before it) take half of it.
 const HEAD_BYTES: usize = 256;
+/// What wraps a line and is taken off at most so often: syslog's priority, a container runtime's JSON.
+const LAYERS: u8 = 2;
 /// The byte that begins a terminal's colour code.
 const ESCAPE: u8 = 0x1b;
 /// What stands for a colour code once it is taken out: a level between two of them is set apart from the message.
@@ -112,11 +114,11 @@ fn is_gap(byte: u8) -> bool {
 
 /// The level that a line states, or none if it states none.
 pub fn detect(line: &str) -> Option<Level> {
-    bare(line.as_bytes())
+    layer(line.as_bytes(), LAYERS)
 }
 
-/// The same for bytes.
-fn bare(line: &[u8]) -> Option<Level> {
+/// The same for bytes, of which `layers` may still be taken off.
+fn layer(line: &[u8], layers: u8) -> Option<Level> {
     let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
     let first = line.iter().position(|b| !matches!(b, b' ' | b'\t'))?;
     if memchr(ESCAPE, &line[..line.len().min(HEAD_BYTES)]).is_some() {
@@ -124,21 +126,21 @@ fn bare(line: &[u8]) -> Option<Level> {
         let len = uncolour(&line[first..], &mut text);
         let text = &text[..len];
         let start = text.iter().position(|b| !matches!(b, b' ' | b'\t'))?;
-        return plain(&text[start..], first > 0);
+        return plain(&text[start..], first > 0, layers);
     }
-    plain(&line[first..], first > 0)
+    plain(&line[first..], first > 0, layers)
 }
 
 /// The level of a line without colours and without space before it.
-fn plain(line: &[u8], indented: bool) -> Option<Level> {
+fn plain(line: &[u8], indented: bool, layers: u8) -> Option<Level> {
     match line[0] {
-        b'{' if matches!(line.get(1), Some(b'"' | b' ' | b'}')) => json::level(line),
+        b'{' if matches!(line.get(1), Some(b'"' | b' ' | b'}')) => json::level(line, layers),
         b'<' => match shape::priority(line) {
             Some((stated, start)) => {
                 // The daemon that wrote the priority knows less than the program that wrote the text: Docker calls all of
                 // stderr an error. Where both speak, the more severe counts.
-                let text = line.get(start..).filter(|text| !text.is_empty());
-                text.and_then(|text| head::level(text, false)).max(Some(stated))
+                let inner = if layers > 0 { layer(&line[start..], layers - 1) } else { None };
+                inner.max(Some(stated))
             }
             None => head::level(line, indented),
         },

@@ -13,14 +13,35 @@ pub(super) fn priority(line: &[u8]) -> Option<(Level, usize)> {
         return None;
     }
     let mut start = 2 + digits;
-    // The version of RFC 5424: `<134>1 2024-…`.
-    if line.get(start) == Some(&b'1') && line.get(start + 1) == Some(&b' ') {
-        start += 2;
-    }
-    while line.get(start) == Some(&b' ') {
-        start += 1;
+    if line.starts_with_at(start, b"1 ") {
+        start = rfc5424_message(line, start + 2);
     }
     Some((Level::from_syslog(number % 8)?, start))
+}
+
+/// Where the text of RFC 5424 starts: after time, host, program, process id, message id and structured data.
+fn rfc5424_message(line: &[u8], mut at: usize) -> usize {
+    for _ in 0..5 {
+        match memchr::memchr(b' ', &line[at..]) {
+            Some(space) => at += space + 1,
+            None => return line.len(),
+        }
+    }
+    if line.get(at) == Some(&b'-') {
+        return line.len().min(at + 2);
+    }
+    while line.get(at) == Some(&b'[') {
+        let mut quoted = false;
+        let mut escaped = false;
+        let end = line[at..].iter().position(|b| {
+            let ends = *b == b']' && !quoted;
+            quoted ^= *b == b'"' && !escaped;
+            escaped = *b == b'\\' && !escaped;
+            ends
+        });
+        at = end.map_or(line.len(), |end| at + end + 1);
+    }
+    at
 }
 
 /// The level of a line whose first bytes are a shape of their own: `Some(None)` where the shape is known and states

@@ -184,6 +184,11 @@ fn formats_of_services() {
         ("error", "Error: Cannot find module 'x'"),
         ("info", "2024-05-01T12:00:00.123Z info vpxd[123] [Originator@6876] x"),
         ("error", "May  1 12:00:00 host kubelet[1]: E0512 12:00:00.123456   1 a.go:1] no"),
+        ("warn", "<14>1 2024-05-01T12:00:00Z node app 12 - - {\"level\":\"warn\"}"),
+        ("warn", "<14>1 2024-05-01T12:00:00Z node app 12 ID [a@1 b=\"]\\\"\"][c] WARN: no"),
+        ("info", "<14>1 2024-05-01T12:00:00Z node app"),
+        ("info", "web_1  | 081110 211926 26 INFO dfs.FSNamesystem: BLOCK*"),
+        ("notice", "web_1  | 1:M 01 May 2024 12:00:00.123 * Ready"),
         ("error", "web_1  | E, [2024-05-01T12:00:00.123456 #12] ERROR -- : no"),
         ("warn", "2024-05-01 12:00:00.123456: W tensorflow/core/x.cc:1] no"),
         (
@@ -343,6 +348,9 @@ fn any_cut_of_any_line() {
         "\u{1b}[2m2024\u{1b}[0m INFO: \u{1b}[",
         "2024-05-01 12:00:00.123 UTC,\"a\",ERROR,42P01,",
     ];
+    detect(&"<1>".repeat(100_000));
+    detect(&"[".repeat(100_000));
+    detect(&r#"{"log":{"#.repeat(100_000));
     for line in lines {
         for start in 0..line.len() {
             for end in start..line.len() {

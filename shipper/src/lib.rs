@@ -1,1 +1,31 @@
-//! placeholder
+//! The shipper: follows container logs and plain files through every rotation, and sends their lines over Lumberjack.
+//!
+//! In the order in which a log line meets them:
+//! - `discover` (which logs exist) and `choose` (which of them are shipped), woken early by `watch`;
+//! - `identity` (is this the file I knew?) and `tail` (the files of one log, in order, through rotation);
+//! - `docker` (the json-file line and `config.v2.json`), `escape` and `time` (text and times as JSON wants them);
+//! - `stream` (one log from bytes to events), `batch` (one window under way);
+//! - `harvest` (the thread that owns all logs and gives each its turn), `send` (the connection to an aggregator);
+//! - `registry` (acknowledged positions on disk).
+//!
+//! The shipper knows nothing of pipelines, levels or indices.
+
+mod batch;
+mod choose;
+mod counters;
+mod discover;
+mod docker;
+mod escape;
+mod harvest;
+mod identity;
+mod registry;
+mod run;
+mod send;
+mod settings;
+mod stream;
+mod tail;
+mod time;
+mod watch;
+
+pub use run::{Error, run};
+pub use settings::{Config, Settings};

@@ -1,0 +1,249 @@
+//! One line of a json-file log, `{"log":"text\n","stream":"stdout","time":"2024-…Z"}`, with its fields found by
+//! position. The text stays escaped as it is: that is the form the wire wants. What does not have Docker's exact shape
+//! goes through a JSON parser, and what is not JSON at all is refused.
+//!
+//! The shape is that of moby's `jsonlog` package: `log`, `stream`, then `attrs` if the driver has any, then `time`.
+
+use std::borrow::Cow;
+
+use memchr::{memchr_iter, memmem, memrchr};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::escape::push_json_text;
+
+/// Longest time that is looked for at the end of a line; RFC 3339 with nanoseconds and a zone has 35 bytes.
+const TIME_BYTES_MAX: usize = 40;
+
+/// Which of a container's two outputs a line came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Output {
+    Stdout = 0,
+    Stderr = 1,
+}
+
+/// One line, taken apart.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Line<'a> {
+    /// JSON-escaped text without its line end.
+    pub(crate) text: Cow<'a, [u8]>,
+    /// Whether the text ended in a line end. Docker cuts longer lines every 16 KB; all pieces but the last say no.
+    pub(crate) whole: bool,
+    /// Where it came from.
+    pub(crate) output: Output,
+    /// RFC 3339, as Docker wrote it.
+    pub(crate) time: Cow<'a, [u8]>,
+    /// The raw JSON object of labels and environment that the log driver was told to add.
+    pub(crate) attrs: Option<Cow<'a, [u8]>>,
+}
+
+/// Whether every line of `chunk` may be copied without a closer look: valid UTF-8, no control characters but line
+/// ends, no escaped surrogates (which could stand alone).
+pub(crate) fn is_clean(chunk: &[u8]) -> bool {
+    let controls = chunk.iter().filter(|&&byte| byte < 0x20).count();
+    controls == memchr_iter(b'\n', chunk).count()
+        && std::str::from_utf8(chunk).is_ok()
+        && memmem::find(chunk, b"\\ud").is_none()
+        && memmem::find(chunk, b"\\uD").is_none()
+}
+
+/// Takes one line apart, which is given without its final newline. `clean` says that [`is_clean`] holds for it.
+/// `None`: it is not a json-file line.
+pub(crate) fn parse(line: &[u8], clean: bool) -> Option<Line<'_>> {
+    if clean && let Some(found) = by_position(line) {
+        return Some(found);
+    }
+    by_parser(line)
+}
+
+fn by_position(line: &[u8]) -> Option<Line<'_>> {
+    let inner = line.strip_prefix(b"{\"log\":\"")?.strip_suffix(b"\"}")?;
+    let tail_at = inner.len().saturating_sub(TIME_BYTES_MAX);
+    let quote = tail_at + memrchr(b'"', &inner[tail_at..])?;
+    let time = &inner[quote + 1..];
+    let inner = inner[..quote].strip_suffix(b"\",\"time\":")?;
+    let (text, output) = match inner.strip_suffix(b"\",\"stream\":\"stdout") {
+        Some(text) => (text, Output::Stdout),
+        None => (inner.strip_suffix(b"\",\"stream\":\"stderr")?, Output::Stderr),
+    };
+    if !is_time(time) || !quotes_are_escaped(text) {
+        return None;
+    }
+    let (text, whole) = cut_line_end(text)?;
+    Some(Line { text: Cow::Borrowed(text), whole, output, time: Cow::Borrowed(time), attrs: None })
+}
+
+/// Cuts `\n` and `\r\n` in their escaped forms; `None` when the text ends inside of an escape.
+fn cut_line_end(text: &[u8]) -> Option<(&[u8], bool)> {
+    if let Some(before) = text.strip_suffix(b"\\n")
+        && trailing_backslashes(before).is_multiple_of(2)
+    {
+        let carriage = before.strip_suffix(b"\\r").filter(|rest| trailing_backslashes(rest).is_multiple_of(2));
+        return Some((carriage.unwrap_or(before), true));
+    }
+    trailing_backslashes(text).is_multiple_of(2).then_some((text, false))
+}
+
+fn trailing_backslashes(text: &[u8]) -> usize {
+    text.iter().rev().take_while(|&&byte| byte == b'\\').count()
+}
+
+/// A quote that is not escaped would end the text: two records are glued together then.
+fn quotes_are_escaped(text: &[u8]) -> bool {
+    memchr_iter(b'"', text).all(|at| {
+        let before = &text[..at];
+        before.last() == Some(&b'\\') && !trailing_backslashes(before).is_multiple_of(2)
+    })
+}
+
+/// Cheap check that a time can be copied into a document: digits and the signs of RFC 3339, nothing else.
+fn is_time(time: &[u8]) -> bool {
+    time.len() >= 20
+        && time.len() <= TIME_BYTES_MAX
+        && time[0].is_ascii_digit()
+        && time.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'-' | b':' | b'T' | b'.' | b'Z' | b'+'))
+}
+
+#[derive(Deserialize)]
+struct Document<'a> {
+    #[serde(borrow, default)]
+    log: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    stream: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    time: Cow<'a, str>,
+    #[serde(borrow, default)]
+    attrs: Option<&'a RawValue>,
+}
+
+fn by_parser(line: &[u8]) -> Option<Line<'_>> {
+    let text: Cow<'_, str> = String::from_utf8_lossy(line);
+    let document: Document<'_> = serde_json::from_str(&text).ok()?;
+    if !is_time(document.time.as_bytes()) {
+        return None;
+    }
+    // An empty `log` is left out by Docker; such a piece has no line end either.
+    let raw = document.log.map_or("\"\"", RawValue::get);
+    let escaped = raw.strip_prefix('"')?.strip_suffix('"')?;
+    let mut rewritten = Vec::with_capacity(escaped.len());
+    match serde_json::from_str::<String>(raw) {
+        Ok(plain) => push_json_text(plain.as_bytes(), &mut rewritten),
+        // A lone surrogate: legal to JSON's grammar, and not a character.
+        Err(_) => replace_surrogates(escaped.as_bytes(), &mut rewritten),
+    }
+    let (text, whole) = cut_line_end(&rewritten)?;
+    let output = if document.stream.as_deref() == Some("stderr") { Output::Stderr } else { Output::Stdout };
+    Some(Line {
+        text: Cow::Owned(text.to_vec()),
+        whole,
+        output,
+        time: Cow::Owned(document.time.as_bytes().to_vec()),
+        attrs: document
+            .attrs
+            .map(RawValue::get)
+            .filter(|raw| raw.starts_with('{'))
+            .map(|raw| Cow::Owned(raw.as_bytes().to_vec())),
+    })
+}
+
+/// Copies escaped text, with U+FFFD for every escaped surrogate that has no partner.
+fn replace_surrogates(text: &[u8], out: &mut Vec<u8>) {
+    let code = |at: usize| -> Option<u32> {
+        let digits = text.get(at..at + 6)?.strip_prefix(b"\\u")?;
+        u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+    };
+    let mut at = 0;
+    while at < text.len() {
+        if text[at] != b'\\' {
+            out.push(text[at]);
+            at += 1;
+            continue;
+        }
+        match code(at) {
+            Some(0xd800..=0xdbff) if matches!(code(at + 6), Some(0xdc00..=0xdfff)) => {
+                out.extend_from_slice(&text[at..at + 12]);
+                at += 12;
+            }
+            Some(0xd800..=0xdfff) => {
+                out.extend_from_slice("\u{fffd}".as_bytes());
+                at += 6;
+            }
+            Some(_) => {
+                out.extend_from_slice(&text[at..at + 6]);
+                at += 6;
+            }
+            None => {
+                let end = (at + 2).min(text.len());
+                out.extend_from_slice(&text[at..end]);
+                at = end;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIME: &str = "2017-11-09T13:27:36.277747246Z";
+
+    fn record(text: &str) -> Vec<u8> {
+        format!(r#"{{"log":"{text}","stream":"stderr","time":"{TIME}"}}"#).into_bytes()
+    }
+
+    fn text_of(line: &[u8]) -> Option<(String, bool)> {
+        let line = parse(line, is_clean(line))?;
+        Some((String::from_utf8(line.text.into_owned()).unwrap(), line.whole))
+    }
+
+    #[test]
+    fn the_text_stays_escaped_and_loses_its_line_end() {
+        for (text, expected, whole) in [
+            (r"hello\n", "hello", true),
+            (r"hello", "hello", false),
+            (r"windows\r\n", "windows", true),
+            (r"a path c:\\n", r"a path c:\\n", false),
+            (r"a path c:\\\n", r"a path c:\\", true),
+            (r#"{\"level\":\"info\"}\n"#, r#"{\"level\":\"info\"}"#, true),
+            ("", "", false),
+            (r"\n", "", true),
+            (r"gr\u00fc\u00dfe \u001b[31mred\n", r"gr\u00fc\u00dfe \u001b[31mred", true),
+        ] {
+            let line = record(text);
+            let fast = by_position(&line).unwrap();
+            assert_eq!((&*fast.text, fast.whole), (expected.as_bytes(), whole), "{text}");
+            assert_eq!((fast.output, &*fast.time), (Output::Stderr, TIME.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn a_glued_record_is_not_taken_by_position() {
+        let glued = [&br#"{"log":"half of a li"#[..], &record(r"whole\n")].concat();
+        assert_eq!(parse(&glued, true), None);
+        let line = record(r"ends in an escape\");
+        assert_eq!(parse(&line, true), None);
+    }
+
+    #[test]
+    fn other_shapes_go_through_a_parser() {
+        let attrs = format!(r#"{{"log":"hi\n","stream":"stdout","attrs":{{"k":"v"}},"time":"{TIME}"}}"#);
+        let line = parse(attrs.as_bytes(), true).unwrap();
+        assert_eq!(line.attrs.as_deref(), Some(&br#"{"k":"v"}"#[..]));
+        assert_eq!((&*line.text, line.whole), (&b"hi"[..], true));
+        let order = format!(r#"{{"time":"{TIME}", "stream":"stdout", "log":"hi\u000a"}}"#);
+        assert_eq!(text_of(order.as_bytes()), Some(("hi".to_owned(), true)));
+        assert_eq!(parse(br#"{"log":"no time\n","stream":"stdout"}"#, true), None);
+        assert_eq!(parse(b"this is not JSON", true), None);
+    }
+
+    #[test]
+    fn what_is_no_character_becomes_one() {
+        let mut broken = record("a?b\\n");
+        let at = broken.iter().position(|byte| *byte == b'?').unwrap();
+        broken[at] = 0xff;
+        assert!(!is_clean(&broken));
+        assert_eq!(text_of(&broken), Some(("a\u{fffd}b".to_owned(), true)));
+        assert_eq!(text_of(&record(r"cut \ud83d\n")), Some(("cut \u{fffd}".to_owned(), true)));
+        assert_eq!(text_of(&record(r"whole \ud83d\ude00\n")), Some(("whole 😀".to_owned(), true)));
+    }
+}

@@ -1,0 +1,7 @@
+//! What Docker leaves on disk for each container: the lines of its json-file log, and `config.v2.json` beside it.
+
+mod config;
+mod line;
+
+pub(crate) use config::Metadata;
+pub(crate) use line::{Line, Output, is_clean, parse};

@@ -1,0 +1,503 @@
+//! The harvester: one thread that finds logs, reads them in turn, fills windows, and keeps the registry.
+//!
+//! It owns all state of all logs. Windows go to the sender through a bounded queue and come back when they are
+//! acknowledged; only then do positions move. While the queue is full nothing is read, but folders are still looked at:
+//! files that are rotated away meanwhile stay open.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+use weir_daemon::{Health, Shutdown};
+
+use crate::batch::{Batch, Mark};
+use crate::counters::Counters;
+use crate::discover::{self, FoundLog};
+use crate::docker::Metadata;
+use crate::registry::{Entry, Kind, Registry, State};
+use crate::settings::Config;
+use crate::stream::{Rules, Stream};
+use crate::tail::Look;
+use crate::watch::{Bell, Watch};
+
+/// Bytes read from one log before the next one has its turn: the size of the one read buffer.
+const QUANTUM_BYTES: usize = 256 << 10;
+/// How soon a log that gave something is looked at again. Renames wake us at once; this is for plain growth.
+const POLL_MIN: Duration = Duration::from_millis(20);
+/// How seldom an idle log is looked at.
+const POLL_MAX: Duration = Duration::from_secs(1);
+/// How often at most the registry is written and fsynced because of acknowledgements.
+const REGISTRY_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a new container's first lines wait for its `config.v2.json`, which Docker writes about when it starts.
+const METADATA_WAIT: Duration = Duration::from_secs(1);
+/// How often `config.v2.json` is looked at for a late arrival or a new name.
+const METADATA_INTERVAL: Duration = Duration::from_secs(5);
+/// How often the gauges are set.
+const GAUGE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// A log with its place in the schedule.
+struct Slot {
+    stream: Stream,
+    serial: u64,
+    /// When it is looked at next; entries of the schedule with another time are stale.
+    next: Instant,
+    interval: Duration,
+    /// What the last reading could not get past.
+    tried: Option<(u64, u64)>,
+    /// Has a mark to get in the open batch.
+    touched: bool,
+    metadata_next: Instant,
+    metadata_until: Instant,
+    metadata_modified: Option<SystemTime>,
+    /// Not chosen by the settings.
+    excluded: bool,
+}
+
+/// What the harvester is made of.
+pub(crate) struct Harvester {
+    config: Config,
+    rules: Rules,
+    counters: Counters,
+    health: Health,
+    registry: Registry,
+    /// Logs of the registry that were not found yet.
+    unclaimed: HashMap<String, Entry>,
+    slots: Vec<Option<Slot>>,
+    by_key: HashMap<String, usize>,
+    schedule: BinaryHeap<Reverse<(Instant, usize)>>,
+    serial: u64,
+    batch: Batch,
+    touched: Vec<usize>,
+    /// A closed batch that found the queue full.
+    ready: Option<Batch>,
+    spare: Vec<Batch>,
+    outstanding: usize,
+    batches: mpsc::Sender<Batch>,
+    acked: Receiver<Batch>,
+    watch: Watch,
+    bell: Arc<Bell>,
+    buffer: Vec<u8>,
+    unsaved: bool,
+    saved: Instant,
+    next_scan: Instant,
+    next_gauges: Instant,
+    stop: Shutdown,
+}
+
+/// What the harvester is given.
+pub(crate) struct Parts {
+    pub(crate) config: Config,
+    pub(crate) rules: Rules,
+    pub(crate) counters: Counters,
+    pub(crate) health: Health,
+    pub(crate) registry: Registry,
+    pub(crate) state: State,
+    pub(crate) batches: mpsc::Sender<Batch>,
+    pub(crate) acked: Receiver<Batch>,
+    pub(crate) bell: Arc<Bell>,
+    pub(crate) stop: Shutdown,
+}
+
+impl Harvester {
+    /// A harvester that has not looked at anything yet.
+    pub(crate) fn new(parts: Parts) -> Self {
+        let now = Instant::now();
+        Self {
+            config: parts.config,
+            rules: parts.rules,
+            counters: parts.counters,
+            health: parts.health,
+            registry: parts.registry,
+            unclaimed: parts.state.entries.into_iter().map(|entry| (entry.key.clone(), entry)).collect(),
+            slots: Vec::new(),
+            by_key: HashMap::new(),
+            schedule: BinaryHeap::new(),
+            serial: 0,
+            batch: Batch::default(),
+            touched: Vec::new(),
+            ready: None,
+            spare: Vec::new(),
+            outstanding: 0,
+            batches: parts.batches,
+            acked: parts.acked,
+            watch: Watch::new(),
+            bell: parts.bell,
+            buffer: vec![0; QUANTUM_BYTES],
+            unsaved: false,
+            saved: now,
+            next_scan: now,
+            next_gauges: now,
+            stop: parts.stop,
+        }
+    }
+
+    /// Harvests until it is told to stop, then waits for acknowledgements, as long as the settings allow.
+    pub(crate) fn run(mut self) {
+        while !self.stop.is_cancelled() {
+            self.take_acks();
+            let now = Instant::now();
+            self.watch.take();
+            if self.watch.overflown {
+                self.watch.overflown = false;
+                self.counters.rescans.inc();
+                self.next_scan = now;
+                self.wake_all(now);
+            }
+            if now >= self.next_scan || std::mem::take(&mut self.watch.root_changed) {
+                self.scan(now);
+            }
+            for slot in std::mem::take(&mut self.watch.woken) {
+                self.schedule_at(slot, now, POLL_MIN);
+            }
+            let busy = self.turns();
+            self.flush();
+            if self.unsaved && self.saved.elapsed() >= REGISTRY_INTERVAL {
+                self.save(true);
+            }
+            if now >= self.next_gauges {
+                self.set_gauges(now);
+            }
+            if !busy {
+                let timeout = self.next_deadline().saturating_duration_since(Instant::now());
+                self.watch.wait(&self.bell, timeout);
+            }
+        }
+        self.drain();
+    }
+
+    fn next_deadline(&self) -> Instant {
+        let mut deadline = self.next_scan.min(self.next_gauges);
+        if let Some(Reverse((at, _))) = self.schedule.peek() {
+            deadline = deadline.min(*at);
+        }
+        if let Some(born) = self.batch.born
+            && self.ready.is_none()
+        {
+            deadline = deadline.min(born + self.config.linger);
+        }
+        if self.unsaved {
+            deadline = deadline.min(self.saved + REGISTRY_INTERVAL);
+        }
+        deadline
+    }
+
+    fn schedule_at(&mut self, index: usize, at: Instant, interval: Duration) {
+        if let Some(Some(slot)) = self.slots.get_mut(index) {
+            slot.next = at;
+            slot.interval = interval;
+            self.schedule.push(Reverse((at, index)));
+        }
+    }
+
+    fn wake_all(&mut self, now: Instant) {
+        for index in 0..self.slots.len() {
+            self.schedule_at(index, now, POLL_MIN);
+        }
+    }
+
+    /// Finds new logs. What is gone is noticed when its log is looked at.
+    fn scan(&mut self, now: Instant) {
+        self.next_scan = now + self.config.scan_interval;
+        let mut found = Vec::new();
+        let mut complete = true;
+        if let Some(root) = &self.config.docker_root {
+            self.watch.root(root);
+            match discover::containers(root, &mut found) {
+                Ok(()) => self.health.well("docker_root"),
+                Err(error) => {
+                    complete = false;
+                    self.counters.io_errors.inc();
+                    self.health.trouble("docker_root", format!("cannot read {}: {error}", root.display()));
+                }
+            }
+        }
+        for pattern in &self.config.paths {
+            discover::files(pattern, &mut found);
+        }
+        for log in found {
+            if !self.by_key.contains_key(&log.key) {
+                self.add(log, now);
+            }
+        }
+        if complete {
+            // What the registry knows and no scan finds went away while we were not there.
+            let gone: Vec<String> = self.unclaimed.keys().cloned().collect();
+            for key in gone {
+                if let Some(entry) = self.unclaimed.remove(&key) {
+                    let log = FoundLog { kind: entry.kind, key: key.clone(), live: entry.path.clone() };
+                    self.unclaimed.insert(key, entry);
+                    self.add(log, now);
+                }
+            }
+        }
+    }
+
+    fn add(&mut self, log: FoundLog, now: Instant) {
+        let mut stream = match self.unclaimed.remove(&log.key) {
+            Some(entry) => Stream::resume(entry, log.live.clone()),
+            None => Stream::new(log.kind, log.key.clone(), log.live.clone()),
+        };
+        stream.describe(None, &self.rules);
+        let index = self.slots.iter().position(Option::is_none).unwrap_or(self.slots.len());
+        if index == self.slots.len() {
+            self.slots.push(None);
+        }
+        self.watch.log(index, &log.live);
+        self.serial += 1;
+        let wait = if log.kind == Kind::Docker { METADATA_WAIT } else { Duration::ZERO };
+        self.slots[index] = Some(Slot {
+            stream,
+            serial: self.serial,
+            next: now,
+            interval: POLL_MIN,
+            tried: None,
+            touched: false,
+            metadata_next: now,
+            metadata_until: now + wait,
+            metadata_modified: None,
+            excluded: false,
+        });
+        self.by_key.insert(log.key, index);
+        self.schedule_at(index, now, POLL_MIN);
+    }
+
+    /// Gives every log that is due its turn. Answers whether there is more to do at once.
+    fn turns(&mut self) -> bool {
+        let now = Instant::now();
+        let mut due = Vec::new();
+        while let Some(Reverse((at, index))) = self.schedule.peek().copied() {
+            if at > now {
+                break;
+            }
+            self.schedule.pop();
+            if self.slots[index].as_ref().is_some_and(|slot| slot.next == at) {
+                due.push(index);
+            }
+        }
+        let mut busy = false;
+        for index in due {
+            busy |= self.turn(index, now);
+        }
+        busy && self.ready.is_none()
+    }
+
+    /// One log's turn: look at its files, read, and say when it is due again. Answers whether it has more at once.
+    fn turn(&mut self, index: usize, now: Instant) -> bool {
+        let Some(slot) = self.slots[index].as_mut() else { return false };
+        let watch = &mut self.watch;
+        match slot.stream.chain.look(&mut || watch.created(index)) {
+            Ok(Look::Same) => {}
+            Ok(Look::Changed) => {
+                slot.stream.unsaved = true;
+                slot.tried = None;
+            }
+            Err(error) => {
+                self.counters.io_errors.inc();
+                tracing::debug!(%error, log = %slot.stream.chain.path().display(), "cannot look at log");
+            }
+        }
+        if slot.stream.kind == Kind::Docker && now >= slot.metadata_next {
+            let until = slot.metadata_until;
+            describe(slot, &self.rules, &self.config, now);
+            if slot.stream.metadata.is_none() && now < until {
+                let again = now + POLL_MIN;
+                self.schedule_at(index, again, POLL_MIN);
+                return false;
+            }
+        }
+        let mut more = false;
+        let mut moved = false;
+        if !slot.excluded && self.ready.is_none() {
+            if slot.stream.waits() {
+                moved |= slot.stream.give_up_waiting(now, &mut self.batch, &self.rules, &self.counters);
+            }
+            if let Some(news) = slot.stream.chain.news(slot.tried) {
+                let turn =
+                    slot.stream.read(&mut self.buffer, QUANTUM_BYTES, &mut self.batch, &self.rules, &self.counters);
+                match turn {
+                    Ok(turn) => {
+                        moved |= turn.moved;
+                        more = turn.more || turn.full;
+                        slot.tried = if turn.moved || more { None } else { Some(news) };
+                    }
+                    Err(error) => {
+                        self.counters.io_errors.inc();
+                        tracing::warn!(%error, log = %slot.stream.chain.path().display(), "cannot read log");
+                    }
+                }
+            }
+        }
+        if moved && !slot.touched {
+            slot.touched = true;
+            self.touched.push(index);
+        }
+        if slot.stream.finished() && !slot.touched && slot.stream.in_flight == 0 {
+            self.release(index);
+            return false;
+        }
+        let interval = if moved || more || slot.stream.waits() { POLL_MIN } else { (slot.interval * 2).min(POLL_MAX) };
+        let at = if more { now } else { now + interval };
+        self.schedule_at(index, at, interval);
+        if self.batch.window.bytes() >= self.rules.window_bytes
+            || self.batch.window.events() as usize >= self.rules.window_events
+        {
+            self.close_batch();
+        }
+        more
+    }
+
+    fn release(&mut self, index: usize) {
+        if let Some(slot) = self.slots[index].take() {
+            self.by_key.remove(&slot.stream.key);
+            self.watch.forget(index);
+            self.unsaved = true;
+        }
+    }
+
+    /// Sends the open batch when its oldest event has waited long enough, and the one that found the queue full.
+    fn flush(&mut self) {
+        self.offer();
+        if self.ready.is_none() && self.batch.born.is_some_and(|born| born.elapsed() >= self.config.linger) {
+            self.close_batch();
+        }
+        if self.batch.window.is_empty() && !self.touched.is_empty() && self.outstanding == 0 && self.ready.is_none() {
+            // Nothing to send and nothing under way: what was read without giving an event is done.
+            let marks = self.marks();
+            for mark in &marks {
+                self.apply(mark);
+            }
+        }
+    }
+
+    fn marks(&mut self) -> Vec<Mark> {
+        let mut marks = Vec::with_capacity(self.touched.len());
+        for index in std::mem::take(&mut self.touched) {
+            if let Some(slot) = &mut self.slots[index] {
+                slot.touched = false;
+                slot.stream.in_flight += 1;
+                marks.push(Mark { slot: index, serial: slot.serial, safe: slot.stream.safe() });
+            }
+        }
+        marks
+    }
+
+    /// Closes the open batch and offers it to the sender.
+    fn close_batch(&mut self) {
+        if self.batch.window.is_empty() || self.ready.is_some() {
+            return;
+        }
+        let unsaved = |slot: &usize| self.slots[*slot].as_ref().is_some_and(|slot| slot.stream.unsaved);
+        let must_save = self.touched.iter().any(unsaved);
+        self.batch.marks = self.marks();
+        if must_save {
+            // Positions of these events hang on files that the registry does not know yet: it goes first.
+            self.save(false);
+        }
+        let next = self.spare.pop().unwrap_or_default();
+        self.ready = Some(std::mem::replace(&mut self.batch, next));
+        self.offer();
+    }
+
+    fn offer(&mut self) {
+        let Some(batch) = self.ready.take() else { return };
+        match self.batches.try_send(batch) {
+            Ok(()) => self.outstanding += 1,
+            Err(TrySendError::Full(batch) | TrySendError::Closed(batch)) => self.ready = Some(batch),
+        }
+    }
+
+    fn take_acks(&mut self) {
+        while let Ok(mut batch) = self.acked.try_recv() {
+            self.outstanding -= 1;
+            for mark in &batch.marks {
+                self.apply(mark);
+            }
+            batch.clear();
+            self.spare.push(batch);
+        }
+    }
+
+    fn apply(&mut self, mark: &Mark) {
+        if let Some(Some(slot)) = self.slots.get_mut(mark.slot)
+            && slot.serial == mark.serial
+        {
+            slot.stream.acknowledge(mark.safe);
+            slot.stream.in_flight -= 1;
+            self.unsaved = true;
+        }
+    }
+
+    fn save(&mut self, sync: bool) {
+        let streams = self.slots.iter_mut().flatten().map(|slot| {
+            slot.stream.unsaved = false;
+            slot.stream.entry()
+        });
+        let mut entries: Vec<Entry> = streams.filter(|entry| entry.id != 0 || !entry.files.is_empty()).collect();
+        entries.extend(self.unclaimed.values().cloned());
+        let written = self.registry.write(&State { entries });
+        let written = if sync { written.and_then(|()| self.registry.sync()) } else { written };
+        match written {
+            Ok(()) => self.health.well("registry"),
+            Err(error) => {
+                self.counters.registry_failures.inc();
+                self.health.trouble("registry", format!("cannot write the registry: {error}"));
+                tracing::error!(%error, "cannot write the registry");
+            }
+        }
+        self.unsaved = false;
+        self.saved = Instant::now();
+    }
+
+    fn set_gauges(&mut self, now: Instant) {
+        self.next_gauges = now + GAUGE_INTERVAL;
+        let slots = || self.slots.iter().flatten();
+        self.counters.logs.set(slots().count() as i64);
+        self.counters.lag_bytes.set(slots().map(|slot| slot.stream.chain.lag()).sum::<u64>() as i64);
+        self.counters.held_bytes.set(slots().map(|slot| slot.stream.chain.held()).sum::<u64>() as i64);
+        self.counters.watched.set(self.watch.len() as i64);
+    }
+
+    /// Sends what is in the open batch, waits for acknowledgements, and writes the registry for the last time.
+    fn drain(&mut self) {
+        let deadline = Instant::now() + self.config.drain;
+        self.close_batch();
+        while (self.outstanding > 0 || self.ready.is_some()) && Instant::now() < deadline {
+            self.take_acks();
+            self.offer();
+            self.close_batch();
+            if self.outstanding > 0 {
+                self.watch.wait(&self.bell, POLL_MIN);
+            }
+        }
+        self.take_acks();
+        self.save(true);
+        if self.outstanding > 0 {
+            tracing::info!(
+                windows = self.outstanding,
+                "not acknowledged in time; they are sent again at the next start"
+            );
+        }
+    }
+}
+
+/// Reads `config.v2.json` if it is new, and decides whether the container is shipped.
+fn describe(slot: &mut Slot, rules: &Rules, config: &Config, now: Instant) {
+    let Some(folder) = slot.stream.chain.path().parent().map(Path::to_owned) else { return };
+    let path = folder.join("config.v2.json");
+    let modified = std::fs::metadata(&path).and_then(|metadata| metadata.modified()).ok();
+    if modified.is_some() && modified != slot.metadata_modified {
+        // A file that is being written is read again at the next look.
+        if let Ok(metadata) = Metadata::read(&path) {
+            slot.metadata_modified = modified;
+            slot.excluded = !config.choice.takes(&metadata);
+            slot.stream.describe(Some(metadata), rules);
+        }
+    }
+    let found = slot.stream.metadata.is_some();
+    slot.metadata_next = if found || now >= slot.metadata_until { now + METADATA_INTERVAL } else { now };
+}

@@ -1,0 +1,613 @@
+//! Which files a log is made of, in what order, and where reading stands: through rename rotation, unlink and create,
+//! truncation, compression and removal.
+//!
+//! Constraints: no position is ever used for two different bytes; a byte is skipped only if it is gone, and then the
+//! loss is on record ([`Gap`]).
+//!
+//! A chain is a list of files, oldest first. A file's bytes have the positions `base..base + size`. Docker closes a
+//! file before it renames it, so the size of every file but the last is final when the next one is seen, and is the
+//! next one's base. Where the link between two files cannot be proved, the base jumps by [`JUMP`].
+//!
+//! Files are looked for from the live name to the oldest (`x`, `x.1`, `x.2` …): a rotation in the meantime moves files
+//! the same way, so that each is met at least once, and those met twice are known by what they are. Every file that is
+//! met and not read yet is held open: what Docker deletes afterwards can still be read.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::identity::{Head, Inode, Stat, stat_file, stat_path};
+use crate::registry::{Cause, FileEntry, Gap, Kind};
+
+use super::reader::{Reader, unpacked, unpacked_head};
+
+/// Distance between the last known position and the first one after a loss of unknown size. No file is that long.
+const JUMP: u64 = 1 << 40;
+/// Rotated files that are looked at: Docker's `max-file` is a handful. A folder with more is not Docker's doing.
+const ROTATED_MAX: u32 = 1_000;
+/// Attempts to list the files of a log that is being rotated at this very moment.
+const LISTINGS_MAX: usize = 8;
+
+/// One file of the chain.
+struct Part {
+    inode: Inode,
+    head: Head,
+    base: u64,
+    end: Option<u64>,
+    seen: u64,
+    gap: Option<Gap>,
+    gzip: bool,
+    /// Next byte to read.
+    offset: u64,
+    reader: Option<Reader>,
+    /// Whether it had the live name at the last look.
+    live: bool,
+}
+
+/// A file that was found in the folder.
+struct Met {
+    stat: Stat,
+    file: File,
+    gzip: bool,
+    live: bool,
+}
+
+/// What a file in the folder is to the chain.
+#[derive(Clone, Copy)]
+enum Found {
+    /// This part.
+    Part(usize),
+    /// A part's file whose bytes were replaced: truncated, or another file in the same inode.
+    Cut,
+    /// Not known.
+    New,
+}
+
+/// What a look at the folder found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// The files are those that were known.
+    Same,
+    /// Files came, or one was truncated: the registry must know before any of their events is sent.
+    Changed,
+}
+
+/// The files of one log.
+pub(crate) struct Chain {
+    kind: Kind,
+    live: PathBuf,
+    parts: VecDeque<Part>,
+    /// Index of the part that is being read. Parts before it are read, and not all acknowledged.
+    current: usize,
+    /// How often the live name had been created when the last part was seen under it; `None`: nobody counted.
+    created: Option<u64>,
+    removed: bool,
+}
+
+impl Chain {
+    /// A log of which nothing is known yet.
+    pub(crate) fn new(kind: Kind, live: PathBuf) -> Self {
+        Self { kind, live, parts: VecDeque::new(), current: 0, created: None, removed: false }
+    }
+
+    /// A log as the registry knows it, to be read on from `position`.
+    pub(crate) fn resume(kind: Kind, live: PathBuf, files: &[FileEntry], position: u64) -> Self {
+        let part = |entry: &FileEntry| Part {
+            inode: entry.inode,
+            head: entry.head,
+            base: entry.base,
+            end: entry.end,
+            seen: entry.seen,
+            gap: entry.gap,
+            gzip: entry.gzip,
+            offset: 0,
+            reader: None,
+            live: false,
+        };
+        let mut chain = Self { parts: files.iter().map(part).collect(), ..Self::new(kind, live) };
+        chain.current = chain.parts.iter().rposition(|part| part.base <= position).unwrap_or(0);
+        for part in chain.parts.iter_mut().take(chain.current) {
+            part.offset = part.end.unwrap_or(part.seen);
+        }
+        if let Some(part) = chain.parts.get_mut(chain.current) {
+            part.offset = position.saturating_sub(part.base).min(part.end.unwrap_or(u64::MAX));
+            part.seen = part.seen.max(part.offset);
+        }
+        chain
+    }
+
+    /// What the registry should remember.
+    pub(crate) fn entries(&self) -> Vec<FileEntry> {
+        let entry = |part: &Part| FileEntry {
+            inode: part.inode,
+            head: part.head,
+            base: part.base,
+            end: part.end,
+            seen: part.seen,
+            gap: part.gap,
+            gzip: part.gzip,
+        };
+        self.parts.iter().map(entry).collect()
+    }
+
+    /// The live file's path.
+    pub(crate) fn path(&self) -> &Path {
+        &self.live
+    }
+
+    /// Inode of the oldest file, of which the source id is made.
+    pub(crate) fn first_inode(&self) -> Option<Inode> {
+        self.parts.front().map(|part| part.inode)
+    }
+
+    /// Position of the next byte to read.
+    pub(crate) fn position(&self) -> u64 {
+        self.parts.get(self.current).map_or(0, |part| part.base + part.offset)
+    }
+
+    /// Offset of `position` in its file.
+    pub(crate) fn file_offset(&self, position: u64) -> u64 {
+        let part = self.parts.iter().rev().find(|part| part.base <= position);
+        part.map_or(0, |part| position - part.base)
+    }
+
+    /// The loss before the file that is being read, and that file's base, if nothing of the file was read yet.
+    pub(crate) fn gap(&self) -> Option<(Gap, u64)> {
+        let part = self.parts.get(self.current)?;
+        if part.offset == 0 { part.gap.map(|gap| (gap, part.base)) } else { None }
+    }
+
+    /// Whether the log is gone and read to its end.
+    pub(crate) fn finished(&self) -> bool {
+        self.removed
+            && self.parts.get(self.current).is_none_or(|part| part.end == Some(part.offset))
+            && self.current + 1 >= self.parts.len()
+    }
+
+    /// Bytes that are known and not read.
+    pub(crate) fn lag(&self) -> u64 {
+        let unread = |part: &Part| part.end.unwrap_or(part.seen).saturating_sub(part.offset);
+        self.parts.iter().skip(self.current).map(unread).sum()
+    }
+
+    /// Whether reading would give something: what it gave last is known by `tried`, the answer of this call then.
+    pub(crate) fn news(&self, tried: Option<(u64, u64)>) -> Option<(u64, u64)> {
+        let part = self.parts.get(self.current)?;
+        let now = (part.base + part.offset, part.end.unwrap_or(part.seen));
+        let unread =
+            self.current + 1 < self.parts.len() || now.1 > part.offset || part.gap.is_some_and(|_| part.offset == 0);
+        (unread && tried != Some(now)).then_some(now)
+    }
+
+    /// Bytes of deleted files that are held open.
+    pub(crate) fn held(&self) -> u64 {
+        let deleted = |part: &&Part| {
+            part.reader.as_ref().and_then(|reader| reader.stat().ok()).is_some_and(|stat| stat.links == 0)
+        };
+        self.parts.iter().filter(deleted).map(|part| part.seen).sum()
+    }
+
+    /// Forgets files whose bytes are all acknowledged.
+    pub(crate) fn forget(&mut self, acked: u64) {
+        while self.current > 0 && self.parts.front().is_some_and(|part| part.base + part.end.unwrap_or(0) <= acked) {
+            self.parts.pop_front();
+            self.current -= 1;
+        }
+    }
+
+    /// Looks at the folder. `created` counts the creations of the live name since the log was first watched, as far
+    /// as the kernel told them; `None` when it did not.
+    ///
+    /// # Errors
+    /// What the file system said; the chain is as it was then.
+    pub(crate) fn look(&mut self, created: &mut dyn FnMut() -> Option<u64>) -> io::Result<Look> {
+        if self.removed {
+            return Ok(Look::Same);
+        }
+        let counted = created();
+        match stat_path(&self.live) {
+            Ok(stat) => {
+                if let Some(last) = self.parts.back_mut()
+                    && last.live
+                    && last.inode == stat.inode
+                {
+                    self.created = counted;
+                    last.seen = last.seen.max(stat.size);
+                    if stat.size >= last.offset && last.reader.is_some() {
+                        return Ok(Look::Same);
+                    }
+                    if stat.size < last.offset {
+                        return self.truncated(stat);
+                    }
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if self.kind == Kind::Plain || self.live.parent().is_none_or(|folder| !folder.exists()) {
+                    self.remove();
+                    return Ok(Look::Changed);
+                }
+                if self.parts.is_empty() {
+                    // A container without a json-file log, or one that has not written yet.
+                    return Ok(Look::Same);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        self.list_and_adopt(created)
+    }
+
+    fn list_and_adopt(&mut self, created: &mut dyn FnMut() -> Option<u64>) -> io::Result<Look> {
+        let mut met = Vec::new();
+        let mut counted = None;
+        for _ in 0..LISTINGS_MAX {
+            met = self.list(met)?;
+            counted = created();
+            let live = met.last().filter(|met| met.live).map(|met| met.stat.inode);
+            if stat_path(&self.live).ok().map(|stat| stat.inode) == live {
+                break;
+            }
+        }
+        self.adopt(met, counted)
+    }
+
+    /// All files of the log, oldest first, together with those that an earlier listing met and this one did not.
+    fn list(&self, before: Vec<Met>) -> io::Result<Vec<Met>> {
+        let mut newest_first: Vec<Met> = Vec::new();
+        let mut add = |file: io::Result<File>, gzip: bool, live: bool| -> io::Result<bool> {
+            let file = match file {
+                Ok(file) => file,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+                Err(error) => return Err(error),
+            };
+            let stat = stat_file(&file)?;
+            if !newest_first.iter().any(|met| met.stat.inode == stat.inode) {
+                newest_first.push(Met { stat, file, gzip, live });
+            }
+            Ok(true)
+        };
+        add(File::open(&self.live), false, true)?;
+        if self.kind == Kind::Docker {
+            let base = self.live.as_os_str().to_owned();
+            let name = |suffix: String| {
+                let mut name = base.clone();
+                name.push(suffix);
+                PathBuf::from(name)
+            };
+            // A rotation that happens now may add one more than the folder shows.
+            for number in 1..=self.highest_rotated()? + 1 {
+                if !add(File::open(name(format!(".{number}"))), false, false)? {
+                    add(File::open(name(format!(".{number}.gz"))), true, false)?;
+                }
+            }
+        }
+        // A file that an earlier listing met is older than all that were made since.
+        let mut oldest_first = before;
+        oldest_first.retain(|met| !newest_first.iter().any(|new| new.stat.inode == met.stat.inode));
+        for met in &mut oldest_first {
+            met.live = false;
+        }
+        oldest_first.extend(newest_first.into_iter().rev());
+        Ok(oldest_first)
+    }
+
+    fn highest_rotated(&self) -> io::Result<u32> {
+        let (Some(folder), Some(name)) = (self.live.parent(), self.live.file_name()) else { return Ok(0) };
+        let name = name.as_encoded_bytes();
+        let mut highest = 0;
+        for entry in std::fs::read_dir(folder)? {
+            let file = entry?.file_name();
+            let number = file.as_encoded_bytes().strip_prefix(name).and_then(|rest| rest.strip_prefix(b"."));
+            let number = number.map(|rest| rest.strip_suffix(b".gz").unwrap_or(rest));
+            let number = number.and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u32>().ok());
+            highest = highest.max(number.filter(|number| *number < ROTATED_MAX).unwrap_or(0));
+        }
+        Ok(highest)
+    }
+
+    /// Takes over what was met: known files get their descriptors, new ones are added in order.
+    fn adopt(&mut self, met: Vec<Met>, created: Option<u64>) -> io::Result<Look> {
+        let mut known = Vec::with_capacity(met.len());
+        // Everything before this index is known, or so old that it was read and forgotten.
+        let mut fresh = 0;
+        let mut reaches_last = false;
+        for (at, met) in met.iter().enumerate() {
+            let found = self.find(met)?;
+            match found {
+                Found::Part(index) => {
+                    fresh = at + 1;
+                    reaches_last = index + 1 == self.parts.len();
+                }
+                Found::Cut => (fresh, reaches_last) = (at, false),
+                Found::New => {}
+            }
+            known.push(found);
+        }
+        let live_inode = met.last().filter(|met| met.live).map(|met| met.stat.inode);
+        // The live name was created once for each file that is new: then none came and went in between.
+        let all_seen = match (self.created, created) {
+            (Some(before), Some(now)) => now.checked_sub(before) == Some((met.len() - fresh) as u64),
+            _ => false,
+        };
+        let proved = self.parts.is_empty() || reaches_last || all_seen;
+        for part in &mut self.parts {
+            part.live = Some(part.inode) == live_inode;
+        }
+        let mut look = Look::Same;
+        for (at, met) in met.into_iter().enumerate() {
+            if at < fresh {
+                if let Found::Part(index) = known[at] {
+                    self.attach(index, met)?;
+                }
+            } else {
+                self.push(met, proved || at > fresh)?;
+                look = Look::Changed;
+            }
+        }
+        if live_inode.is_some() {
+            self.created = created;
+        }
+        Ok(look)
+    }
+
+    /// The part that a file is, if it is one.
+    fn find(&self, met: &Met) -> io::Result<Found> {
+        for (index, part) in self.parts.iter().enumerate().rev() {
+            let same_inode = part.inode == met.stat.inode
+                || (part.inode.ino == met.stat.inode.ino
+                    && part.inode.birth_ns == met.stat.inode.birth_ns
+                    && part.inode.birth_ns != 0
+                    && part.head.tells_copies());
+            if same_inode && part.gzip == met.gzip {
+                let whole = met.gzip || (met.stat.size >= part.offset && part.head.fits(&met.file)?);
+                return Ok(if whole { Found::Part(index) } else { Found::Cut });
+            }
+            // Docker's compressor made a copy of the file, or the whole Docker root was moved.
+            if self.kind == Kind::Docker && part.head.tells_copies() {
+                let copy = if met.gzip {
+                    part.head.fits_bytes(&unpacked_head(&met.file)?)
+                } else {
+                    met.stat.size >= part.offset && part.head.fits(&met.file)?
+                };
+                if copy {
+                    return Ok(Found::Part(index));
+                }
+            }
+        }
+        Ok(Found::New)
+    }
+
+    /// A known file was met: hold it open if it is not read to its end.
+    fn attach(&mut self, index: usize, met: Met) -> io::Result<()> {
+        let part = &mut self.parts[index];
+        if index < self.current || part.reader.is_some() {
+            return Ok(());
+        }
+        if met.gzip && !part.gzip {
+            part.end = Some(unpacked(&met.file)?.1);
+        }
+        if !met.gzip {
+            part.seen = part.seen.max(met.stat.size);
+        }
+        part.inode = met.stat.inode;
+        part.gzip = met.gzip;
+        part.live = met.live;
+        part.reader = Some(Reader::new(met.file, met.gzip)?);
+        Ok(())
+    }
+
+    /// Adds a file after the last one. `proved`: no file was between the two.
+    fn push(&mut self, met: Met, proved: bool) -> io::Result<()> {
+        let (base, gap) = match self.parts.back_mut() {
+            None => (0, None),
+            Some(last) => last.close(proved),
+        };
+        let (head, end) = if met.gzip {
+            let (head, size) = unpacked(&met.file)?;
+            (head, Some(size))
+        } else {
+            (Head::read(&met.file)?, None)
+        };
+        self.parts.push_back(Part {
+            inode: met.stat.inode,
+            head,
+            base,
+            end,
+            seen: end.unwrap_or(met.stat.size),
+            gap,
+            gzip: met.gzip,
+            offset: 0,
+            reader: Some(Reader::new(met.file, met.gzip)?),
+            live: met.live,
+        });
+        Ok(())
+    }
+
+    /// The live file has become shorter than what was read of it, or begins with other bytes.
+    fn truncated(&mut self, stat: Stat) -> io::Result<Look> {
+        let Some(last) = self.parts.back_mut() else { return Ok(Look::Same) };
+        let lost = last.seen.saturating_sub(last.offset);
+        let from = last.base + last.offset;
+        last.end = Some(last.offset);
+        last.reader = None;
+        last.live = false;
+        // What was read of the old bytes is known; what was written after the last look is not.
+        let base = last.base + last.seen.max(last.offset) + JUMP;
+        let file = File::open(&self.live)?;
+        let head = Head::read(&file)?;
+        let opened = stat_file(&file)?;
+        if opened.inode != stat.inode {
+            // Rotated in the same moment: the next look sees a new file.
+            return Ok(Look::Changed);
+        }
+        let gap = Some(Gap { from, bytes: (lost > 0).then_some(lost), cause: Cause::Truncated });
+        self.parts.push_back(Part {
+            inode: opened.inode,
+            head,
+            base,
+            end: None,
+            seen: opened.size,
+            gap,
+            gzip: false,
+            offset: 0,
+            reader: Some(Reader::Plain(file)),
+            live: true,
+        });
+        Ok(Look::Changed)
+    }
+
+    /// The log's folder (or the plain file) is gone: what is open is read to its end, then the log is finished.
+    fn remove(&mut self) {
+        self.removed = true;
+        let (current, gone) = (self.current, self.parts.len());
+        let mut lost = None;
+        for part in self.parts.iter_mut().skip(current) {
+            if part.end.is_none() {
+                part.end = Some(part.final_size());
+            }
+            part.live = false;
+        }
+        if let Some(last) = self.parts.back_mut()
+            && last.reader.is_none()
+        {
+            let unread = last.end.unwrap_or(0).saturating_sub(last.offset);
+            if unread > 0 {
+                lost = Some((
+                    Gap { from: last.base + last.offset, bytes: Some(unread), cause: Cause::Removed },
+                    last.base + last.end.unwrap_or(0),
+                ));
+                last.end = Some(last.offset);
+            }
+        }
+        if gone > 0
+            && let Some((gap, base)) = lost
+        {
+            self.push_end(gap, base);
+        }
+    }
+
+    /// A part without bytes that carries the last gap of a log.
+    fn push_end(&mut self, gap: Gap, base: u64) {
+        self.parts.push_back(Part {
+            inode: Inode::default(),
+            head: Head::default(),
+            base,
+            end: Some(0),
+            seen: 0,
+            gap: Some(gap),
+            gzip: false,
+            offset: 0,
+            reader: None,
+            live: false,
+        });
+    }
+
+    /// Reads into `buffer` from the present position. `Ok((0, …))`: nothing more for now. The flag says that these
+    /// bytes are the last ones of their file, whether or not they end in a newline.
+    ///
+    /// # Errors
+    /// What the file system said.
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<(usize, bool)> {
+        while let Some(part) = self.parts.get_mut(self.current) {
+            if let Some(reader) = &mut part.reader {
+                let wanted = part.end.map_or(buffer.len() as u64, |end| end.saturating_sub(part.offset));
+                let wanted = buffer.len().min(usize::try_from(wanted).unwrap_or(buffer.len()));
+                let n = if wanted == 0 { 0 } else { reader.read_at(part.offset, &mut buffer[..wanted])? };
+                if n > 0 {
+                    part.seen = part.seen.max(part.offset + n as u64);
+                    let last = part.end == Some(part.offset + n as u64);
+                    return Ok((n, last));
+                }
+            }
+            let Some(end) = part.end else { return Ok((0, false)) };
+            let read_out = part.offset >= end;
+            if read_out && self.current + 1 == self.parts.len() {
+                return Ok((0, false));
+            }
+            self.next_part();
+            if self.gap().is_some() {
+                // The loss is told before anything behind it is read.
+                return Ok((0, false));
+            }
+        }
+        Ok((0, false))
+    }
+
+    /// Goes on to the next file. What could not be read of this one is lost.
+    fn next_part(&mut self) {
+        let Some(part) = self.parts.get_mut(self.current) else { return };
+        let end = part.end.unwrap_or(part.offset);
+        let unread = end.saturating_sub(part.offset);
+        let from = part.gap.filter(|_| part.offset == 0 && unread > 0).map_or(part.base + part.offset, |gap| gap.from);
+        let base = part.base + end;
+        part.reader = None;
+        part.end = Some(part.offset.max(end));
+        if unread > 0 {
+            let gap = |before: Option<Gap>| Gap {
+                from,
+                bytes: before.map_or(Some(0), |gap| gap.bytes).map(|bytes| bytes + unread),
+                cause: before.map_or(Cause::Rotated, |gap| gap.cause),
+            };
+            part.offset = end;
+            match self.parts.get_mut(self.current + 1) {
+                Some(next) => next.gap = Some(gap(next.gap)),
+                None => self.push_end(gap(None), base),
+            }
+        }
+        self.current += 1;
+    }
+
+    /// Says that `bytes` of what was read last are used.
+    pub(crate) fn consume(&mut self, bytes: usize) {
+        if let Some(part) = self.parts.get_mut(self.current) {
+            part.offset += bytes as u64;
+        }
+    }
+
+    /// Makes heads as long as they can be, and finds a file that was truncated and written past the old offset since.
+    ///
+    /// # Errors
+    /// What the file system said.
+    pub(crate) fn check_head(&mut self) -> io::Result<Look> {
+        let Some(part) = self.parts.get_mut(self.current) else { return Ok(Look::Same) };
+        let Some(Reader::Plain(file)) = &part.reader else { return Ok(Look::Same) };
+        if !part.head.fits(file)? {
+            if part.live {
+                let stat = stat_file(file)?;
+                return self.truncated(stat);
+            }
+            return Ok(Look::Same);
+        }
+        if part.head.can_grow() && part.seen > u64::from(part.head.len) {
+            part.head = Head::read(file)?;
+        }
+        Ok(Look::Same)
+    }
+}
+
+impl Part {
+    /// The size that a file has when nothing will be added to it.
+    fn final_size(&self) -> u64 {
+        let open = self.reader.as_ref().filter(|_| !self.gzip).and_then(|reader| reader.stat().ok());
+        open.map_or(self.seen, |stat| stat.size).max(self.offset)
+    }
+
+    /// Closes this part because another file follows: that one's base, and what was lost in between.
+    fn close(&mut self, proved: bool) -> (u64, Option<Gap>) {
+        self.live = false;
+        let held = self.reader.is_some();
+        let known = self.end.is_some() || held || proved;
+        let end = self.end.unwrap_or_else(|| self.final_size());
+        self.end = Some(end);
+        if proved && known {
+            return (self.base + end, None);
+        }
+        if held {
+            // It can be read to its end; whether another file came and went after it, nobody knows.
+            return (self.base + end + JUMP, Some(Gap { from: self.base + end, bytes: None, cause: Cause::Rotated }));
+        }
+        let gap = Gap { from: self.base + self.offset, bytes: None, cause: Cause::Rotated };
+        self.end = Some(self.offset);
+        (self.base + end.max(self.seen) + JUMP, Some(gap))
+    }
+}

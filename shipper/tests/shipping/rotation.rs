@@ -1,0 +1,137 @@
+//! Rotation in every form, with the shipper awake, asleep and killed.
+
+use crate::container::{Container, counted};
+use crate::shipper::Shipper;
+use crate::sink::Sink;
+
+#[test]
+fn row_01_a_file_renamed_before_its_end_is_read_to_its_end() {
+    let sink = Sink::start();
+    let mut shipper = Shipper::new(sink.address);
+    let mut container = Container::create(&shipper.root(), "abc");
+    sink.silence(true);
+    shipper.start();
+    container.count(0..20_000);
+    container.rotate(2);
+    container.count(20_000..20_010);
+    sink.silence(false);
+    sink.wait_for(20_010);
+    assert_eq!(sink.messages(""), counted(0..20_010));
+    assert_eq!((sink.gaps().len(), sink.repeated()), (0, 0));
+}
+
+#[test]
+fn row_02_several_rotations_while_it_was_away_are_read_oldest_first() {
+    let sink = Sink::start();
+    let mut shipper = Shipper::new(sink.address);
+    let mut container = Container::create(&shipper.root(), "abc");
+    container.count(0..100);
+    shipper.start();
+    sink.wait_for(100);
+    assert!(shipper.stop());
+    container.count(100..110);
+    for turn in 0..3 {
+        container.rotate(5);
+        container.count(110 + turn * 10..120 + turn * 10);
+    }
+    shipper.start();
+    sink.wait_for(140);
+    assert_eq!(sink.messages(""), counted(0..140));
+    assert_eq!((sink.gaps().len(), sink.repeated()), (0, 0));
+}
+
+#[test]
+fn row_02_what_was_rotated_away_while_it_was_away_is_a_gap() {
+    let sink = Sink::start();
+    let mut shipper = Shipper::new(sink.address);
+    let mut container = Container::create(&shipper.root(), "abc");
+    container.count(0..100);
+    shipper.start();
+    sink.wait_for(100);
+    assert!(shipper.stop());
+    for turn in 0..5 {
+        container.rotate(2);
+        container.count(100 + turn * 10..110 + turn * 10);
+    }
+    shipper.start();
+    sink.wait("a gap", |sink| sink.gaps().len() == 1);
+    sink.wait_for(120);
+    assert_eq!(sink.messages(""), [counted(0..100), counted(130..150)].concat());
+    let gap = &sink.gaps()[0];
+    assert_eq!(gap["container"]["id"], "abc");
+    assert_eq!(gap["weir"]["gap"]["bytes"], serde_json::Value::Null);
+    assert!(shipper.stop());
+    shipper.start();
+    container.count(150..151);
+    sink.wait_for(121);
+    assert_eq!((sink.gaps().len(), sink.repeated()), (1, 0), "a gap is told once");
+}
+
+#[test]
+fn row_04_an_unlinked_file_is_read_to_its_end() {
+    let sink = Sink::start();
+    let mut shipper = Shipper::new(sink.address);
+    let mut container = Container::create(&shipper.root(), "abc");
+    shipper.start();
+    container.count(0..1);
+    sink.wait_for(1);
+    sink.silence(true);
+    for turn in 0..4 {
+        container.count(1 + turn * 1000..1001 + turn * 1000);
+        // One rotation for each look; what happens between two looks is row 2.
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        container.rotate(1);
+    }
+    container.count(4001..4002);
+    sink.silence(false);
+    sink.wait_for(4002);
+    assert_eq!(sink.messages(""), counted(0..4002));
+    assert_eq!((sink.gaps().len(), sink.repeated()), (0, 0));
+}
+
+#[test]
+fn rotation_under_load_with_kills_loses_nothing_and_doubles_nothing() {
+    let sink = Sink::start();
+    let mut shipper = Shipper::new(sink.address);
+    let mut container = Container::create(&shipper.root(), "abc");
+    shipper.start();
+    let lines = 60_000;
+    for n in 0..lines {
+        if container.size() >= 400_000 {
+            container.rotate(40);
+            std::thread::sleep(std::time::Duration::from_millis(30));
+        }
+        container.count(n..n + 1);
+        if n % 7_000 == 6_999 {
+            shipper.kill();
+            shipper.start();
+        }
+    }
+    sink.wait_for(lines);
+    let messages = sink.messages("");
+    assert_eq!(messages.len(), lines, "{:?}", sink.gaps());
+    assert!(messages == counted(0..lines), "every line once and in order");
+    assert_eq!(sink.gaps().len(), 0);
+}
+
+#[test]
+fn row_12_a_container_removed_with_lines_unread_is_read_to_its_end() {
+    let sink = Sink::start();
+    let mut shipper = Shipper::new(sink.address);
+    let mut container = Container::create(&shipper.root(), "abc");
+    container.count(0..10);
+    shipper.start();
+    sink.wait_for(10);
+    sink.silence(true);
+    container.count(10..30_000);
+    container.rotate(3);
+    container.count(30_000..30_010);
+    // The shipper must have met the new file: what comes and goes between two looks is row 2.
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    container.remove();
+    sink.silence(false);
+    sink.wait_for(30_010);
+    assert_eq!(sink.messages(""), counted(0..30_010));
+    assert_eq!(sink.documents().last().unwrap()["container"]["name"], "name-of-abc");
+    assert_eq!(sink.gaps().len(), 0);
+}

@@ -19,6 +19,9 @@ const COLUMNS: u8 = 5;
 
 /// The level that the head of `line` states. `indented`: space stood before it.
 pub(super) fn level(line: &[u8], indented: bool) -> Option<Level> {
+    // Of several lines in one (a stack trace) the first has the head.
+    let end = memchr::memchr(b'\n', &line[..line.len().min(HEAD_BYTES)]).unwrap_or(line.len());
+    let line = line[..end].strip_suffix(b"\r").unwrap_or(&line[..end]);
     let mut walk = Walk {
         line,
         limit: line.len().min(HEAD_BYTES),
@@ -211,7 +214,11 @@ impl<'a> Walk<'a> {
                 _ => Step::Message,
             };
         }
-        let Some(group) = group::read(self.line, self.at) else { return self.column(self.token_end()) };
+        let Some(group) = group::read(self.line, self.at) else {
+            // `< header: …` of curl.
+            let end = self.token_end();
+            return if end == self.at + 1 { self.plain(end) } else { self.column(end) };
+        };
         if let Some(level) = group.level
             && (self.plain_here == 0 || self.plain_here == 1 && level > Level::Info)
         {
@@ -236,7 +243,7 @@ impl<'a> Walk<'a> {
             return Step::Stated(level);
         }
         // `INFO` may stand right after `]:` or `--`.
-        let marks = token.iter().take_while(|b| matches!(b, b'-' | b':' | b'>' | b'=' | b'*' | b',' | b'~')).count();
+        let marks = token.iter().take_while(|b| matches!(b, b'-' | b':' | b'=' | b'*' | b',' | b'~')).count();
         if marks > 0 && (marks == token.len() || bracket) {
             self.plain_here = 0;
             if first == b':' {
@@ -283,7 +290,10 @@ impl<'a> Walk<'a> {
                 Some(stated) => stated,
                 None => return Step::Message,
             },
-            Some(b'|') => here && (before.bar || self.time) && word.strength != Strength::Postgres,
+            // NLog's `12:00:00|INFO|…`. Without a time it may be a row of a table.
+            Some(b'|') => {
+                here && (self.time || before.bar && word.level > Level::Info) && word.strength != Strength::Postgres
+            }
             Some(b',' | b';') => {
                 here && self.time
                     && self.plain == 0
@@ -331,7 +341,7 @@ impl<'a> Walk<'a> {
             }
             return gap.tab && after.tab
                 || gap.colour && after.colour
-                || before.bar && after.first == b'|'
+                || before.bar && after.first == b'|' && (self.time || !low)
                 || self.time && self.columns == 0 && (after.width > 1 || after.bracketed);
         }
         match word.strength {
@@ -350,6 +360,10 @@ impl<'a> Walk<'a> {
                 1 => self.time || after.apart(),
                 _ => false,
             };
+        }
+        if before.bar && after.first == b'|' && !self.time {
+            // A row of a table: `| INFO | 3 |`.
+            return false;
         }
         if word.level < Level::Info && after.first == b'/' {
             // The HTTP methods TRACE and DEBUG.

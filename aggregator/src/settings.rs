@@ -287,6 +287,11 @@ impl Config {
     pub fn listen(&self) -> SocketAddr {
         self.listen
     }
+
+    /// The pipeline files and folders that were named; empty: the built-in ones.
+    pub fn pipelines(&self) -> &[PathBuf] {
+        &self.pipelines
+    }
 }
 
 fn address(key: &str, text: &str, mistakes: &mut Vec<Mistake>) -> Option<SocketAddr> {

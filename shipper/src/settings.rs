@@ -150,6 +150,18 @@ pub struct Config {
     pub(crate) labels: Vec<String>,
 }
 
+impl Config {
+    /// Docker's folder of containers; none: Docker is not followed.
+    pub fn docker_root(&self) -> Option<&std::path::Path> {
+        self.docker_root.as_deref()
+    }
+
+    /// Globs of plain files that are followed.
+    pub fn paths(&self) -> &[String] {
+        &self.paths
+    }
+}
+
 impl Settings {
     /// Checks every key.
     ///

@@ -1,0 +1,23 @@
+//! `weir check`: everything that is wrong with settings and pipelines, all at once.
+
+use std::process::ExitCode;
+
+use crate::cli::{Common, PipelineFlags};
+use crate::settings::Typed;
+
+/// Prints every mistake. Exit code 0 when there is none, 1 otherwise.
+///
+/// # Errors
+/// When the settings cannot be read at all.
+pub fn run(common: &Common, flags: &PipelineFlags) -> Result<ExitCode, String> {
+    let mut typed = Typed::read(common).map_err(crate::told)?;
+    typed.pipeline_flags(flags);
+    let mut mistakes = Vec::new();
+    mistakes.extend(typed.shipper().err().unwrap_or_default());
+    mistakes.extend(typed.aggregator().err().unwrap_or_default());
+    mistakes.extend(typed.indexer().err().unwrap_or_default());
+    for mistake in &mistakes {
+        println!("{mistake}");
+    }
+    Ok(if mistakes.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,162 @@
+//! What can be typed: commands and flags. What they mean is decided elsewhere; here they are only named and explained.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::certs::CertsFlags;
+
+/// Keeps the lines of your containers' logs that matter, and makes them searchable.
+///
+/// Without a command everything runs in this one process: logs of Docker's containers on this machine go in, searches
+/// are answered on http://127.0.0.1:9200.
+#[derive(Debug, Parser)]
+#[command(name = "weir", version, disable_help_subcommand = true, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// One role or one task; without it, all roles run.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Flags of running everything.
+    #[command(flatten)]
+    pub all: All,
+}
+
+/// Flags of `weir` without a command.
+#[derive(Debug, Args)]
+pub struct All {
+    /// Run on the logs of a small make-believe stack, in a temporary folder: no Docker needed
+    #[arg(long)]
+    pub demo: bool,
+    #[command(flatten)]
+    pub common: Common,
+    #[command(flatten)]
+    pub shipper: ShipperFlags,
+    #[command(flatten)]
+    pub pipelines: PipelineFlags,
+    #[command(flatten)]
+    pub store: StoreFlags,
+}
+
+/// Flags that every role takes.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Common {
+    /// Settings file [default: weir.toml where there is one]
+    #[arg(short, long, value_name = "FILE", env = "WEIR_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// One setting, over file and environment: shipper.max_line_bytes=1MB
+    #[arg(long, value_name = "SECTION.KEY=VALUE")]
+    pub set: Vec<String>,
+    /// What to log: error, warn, info, debug, or a list such as info,weir_shipper=debug
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    pub log: String,
+    /// Listen on addresses that others can reach without TLS and credentials
+    #[arg(long)]
+    pub insecure: bool,
+}
+
+/// Flags of the shipper.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ShipperFlags {
+    /// Folder of Docker's containers [default: /var/lib/docker/containers]
+    #[arg(long, value_name = "DIR")]
+    pub docker_root: Option<PathBuf>,
+    /// Plain files to follow as well: '/var/log/nginx/*.log' (repeatable)
+    #[arg(long, value_name = "GLOB")]
+    pub path: Vec<String>,
+}
+
+/// Flags of the aggregator.
+#[derive(Clone, Debug, Default, Args)]
+pub struct PipelineFlags {
+    /// Pipeline file or folder in Logstash's syntax (repeatable) [default: ./pipelines, else the built-in ones]
+    #[arg(short = 'f', long = "pipelines", value_name = "PATH")]
+    pub pipelines: Vec<PathBuf>,
+}
+
+/// Flags of whatever keeps data.
+#[derive(Clone, Debug, Default, Args)]
+pub struct StoreFlags {
+    /// Folder for everything weir keeps [default: ./weir-data]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Tail the logs of this node and forward them
+    Shipper {
+        #[command(flatten)]
+        common: Common,
+        #[command(flatten)]
+        flags: ShipperFlags,
+        #[command(flatten)]
+        store: StoreFlags,
+        /// Aggregator to send to, host:port (repeatable) [default: 127.0.0.1:5044]
+        #[arg(long, value_name = "HOST:PORT")]
+        aggregator: Vec<String>,
+    },
+    /// Receive lines, run them through the pipelines, pass on what is kept
+    Aggregator {
+        #[command(flatten)]
+        common: Common,
+        #[command(flatten)]
+        flags: PipelineFlags,
+        /// Address for Beats and shippers [default: 127.0.0.1:5044]
+        #[arg(long, value_name = "ADDRESS")]
+        listen: Option<String>,
+        /// Where kept lines go: an indexer, Elasticsearch, OpenSearch or Quickwit (repeatable) [default: http://127.0.0.1:9200]
+        #[arg(long, value_name = "URL")]
+        output: Vec<String>,
+    },
+    /// Keep and search lines
+    Indexer {
+        #[command(flatten)]
+        common: Common,
+        #[command(flatten)]
+        store: StoreFlags,
+        /// Address for searches and writes [default: 127.0.0.1:9200]
+        #[arg(long, value_name = "ADDRESS")]
+        listen: Option<String>,
+    },
+    /// Say everything that is wrong with settings and pipelines, without running anything
+    Check {
+        #[command(flatten)]
+        common: Common,
+        #[command(flatten)]
+        flags: PipelineFlags,
+    },
+    /// Make and renew the certificates of TLS
+    Certs(CertsFlags),
+    /// Print matching lines: weir search 'log.level:error AND service.name:web'
+    Search(SearchFlags),
+    /// Ask a running role whether it is well; exits with 1 when it is not
+    Health {
+        /// Address of the role's health page
+        #[arg(default_value = "http://127.0.0.1:9200/health")]
+        url: String,
+    },
+}
+
+/// Flags of `weir search`.
+#[derive(Debug, Args)]
+pub struct SearchFlags {
+    /// The query, in Lucene's syntax
+    #[arg(default_value = "*")]
+    pub query: String,
+    /// Most lines to print, the newest
+    #[arg(short = 'n', long, default_value_t = 50)]
+    pub lines: usize,
+    /// How far to look back: 15m, 1h, 7d
+    #[arg(long, value_name = "SPAN", default_value = "24h")]
+    pub since: String,
+    /// Print documents as JSON, one a line
+    #[arg(long)]
+    pub json: bool,
+    /// Index or pattern to search
+    #[arg(long, default_value = "logs-weir")]
+    pub index: String,
+    /// The indexer
+    #[arg(long, value_name = "URL", env = "WEIR_URL", default_value = "http://127.0.0.1:9200")]
+    pub url: String,
+}

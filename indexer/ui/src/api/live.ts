@@ -1,0 +1,42 @@
+//! weir's own endpoints beside the Elasticsearch ones: live tail, lines around one, patterns.
+
+import { call } from './client';
+import type { Hit } from './search';
+
+interface ContextAnswer {
+  before?: Hit[];
+  after?: Hit[];
+  hits?: { hits?: Hit[] };
+  hit?: Hit;
+  line?: Hit;
+}
+
+/** The lines around one, in file order of its source, the oldest first. */
+export async function context(index: string, id: string, before: number, after: number, abort?: AbortSignal): Promise<Hit[]> {
+  const answer = await call<ContextAnswer>('GET', `/api/context/${encodeURIComponent(id)}?index=${encodeURIComponent(index)}&before=${before}&after=${after}`, undefined, abort);
+  const middle = answer.hit ?? answer.line;
+  return answer.hits?.hits ?? [...(answer.before ?? []), ...(middle ? [middle] : []), ...(answer.after ?? [])];
+}
+
+/** Messages that are alike: what they have in common, how many there are, since when, and one of them. */
+export interface Pattern {
+  template: string;
+  count: number;
+  first_seen?: number;
+  last_seen?: number;
+  new?: boolean;
+  trend?: number[];
+  levels?: Record<string, number>;
+  services?: Record<string, number>;
+  sample?: Hit;
+}
+
+export interface Patterns {
+  total: number;
+  sampled?: number;
+  patterns: Pattern[];
+}
+
+export function patterns(index: string, query: unknown, size: number, abort?: AbortSignal): Promise<Patterns> {
+  return call('POST', '/api/patterns', { index, query, size }, abort);
+}

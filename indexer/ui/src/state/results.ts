@@ -1,0 +1,161 @@
+//! What was found: the lines, the counts over time, and the fields there are.
+
+import { computed, effect, signal } from '@preact/signals';
+import { Failure, isAbort } from '../api/client';
+import { type Fields, type Hit, type Overview, fieldsOf, lines, overview, queryOf } from '../api/search';
+import { type Marks, marks as marksOf } from '../lib/query';
+import { type Span, resolve } from '../lib/time';
+import { screen } from './screen';
+import { utc } from './settings';
+
+/** Lines asked for first: more than a screen shows, few enough to be there at once. */
+const FIRST_PAGE = 200;
+/** Lines asked for when the reader comes near the end of those loaded. */
+const NEXT_PAGE = 1000;
+/** Lines kept at most: about 200 MB in the browser. Whoever reads on narrows the search. */
+export const MAX_LINES = 100_000;
+/** Bars in the chart, for as wide as the window is: one for so many pixels. */
+const PIXELS_PER_BAR = 11;
+/** How long to wait before asking again when weir does not answer, in milliseconds: first, and at most. */
+const RETRY_FIRST = 1000;
+const RETRY_MOST = 10_000;
+
+export interface Found {
+  /** Grows when other lines take the place of these. */
+  generation: number;
+  /** The range that was searched. */
+  span: Span;
+  /** Grows when lines are added: the list itself is changed in place. */
+  version: number;
+  hits: Hit[];
+  /** Whether there is nothing beyond the last line. */
+  complete: boolean;
+  took: number;
+  timedOut: boolean;
+}
+
+export const fields = signal<Fields>(new Map());
+export const found = signal<Found | undefined>(undefined);
+export const counts = signal<Overview | undefined>(undefined);
+export const searching = signal(false);
+export const loadingMore = signal(false);
+export const problem = signal<Failure | undefined>(undefined);
+/** When weir is asked again after it did not answer, in milliseconds since 1970. */
+export const retryAt = signal<number | undefined>(undefined);
+
+export const marks = computed<Marks>(() => marksOf(screen.value.query, screen.value.language));
+
+/** The time zone in which days begin, as the indexer wants it. */
+export const zone = computed(() => (utc.value ? 'UTC' : Intl.DateTimeFormat().resolvedOptions().timeZone || 'UTC'));
+
+const nonce = signal(0);
+let generation = 0;
+let current: AbortController | undefined;
+let retry: ReturnType<typeof setTimeout> | undefined;
+let retryDelay = RETRY_FIRST;
+let fieldsFor = '';
+let fieldsRead = 0;
+/** Fields that came into being since are seen after so many milliseconds. */
+const FIELDS_FRESH = 30_000;
+
+/** Searches again with the same question: new lines may have come. */
+export function refresh(): void {
+  nonce.value += 1;
+}
+
+/** What of the screen decides what is found. */
+const question = computed(() => {
+  const { view, index, query, language, from, to, filters, sort, live } = screen.value;
+  return JSON.stringify([view === 'logs' && !live, index, query, language, from, to, filters, sort]);
+});
+
+export async function readFields(abort?: AbortSignal): Promise<void> {
+  const { index } = screen.value;
+  if (fieldsFor === index && Date.now() - fieldsRead < FIELDS_FRESH) return;
+  const read = await fieldsOf(index, abort);
+  fieldsFor = index;
+  fieldsRead = Date.now();
+  fields.value = read;
+}
+
+async function search(): Promise<void> {
+  current?.abort();
+  clearTimeout(retry);
+  retryAt.value = undefined;
+  const abort = new AbortController();
+  current = abort;
+  const now = screen.peek();
+  const span = resolve(now.from, now.to, Date.now());
+  searching.value = true;
+  try {
+    // Which fields are exact decides how filters ask; without filters there is no need to wait.
+    const reading = readFields(abort.signal);
+    if (now.filters.length > 0) await reading;
+    const query = queryOf(now, span, fields.peek());
+    const bars = Math.max(20, Math.min(150, Math.floor(innerWidth / PIXELS_PER_BAR)));
+    const seen = lines(now.index, query, now.sort, FIRST_PAGE, undefined, abort.signal).then((page) => {
+      generation += 1;
+      found.value = { generation, version: 0, span, hits: page.hits, complete: page.hits.length < FIRST_PAGE, took: page.took, timedOut: page.timedOut };
+    });
+    const counted = overview(now.index, query, span, bars, zone.peek(), abort.signal).then((all) => {
+      counts.value = all;
+    });
+    await Promise.all([seen, counted, reading]);
+    problem.value = undefined;
+    retryDelay = RETRY_FIRST;
+  } catch (error) {
+    if (isAbort(error)) return;
+    fail(error);
+  } finally {
+    if (current === abort) searching.value = false;
+  }
+}
+
+function fail(error: unknown): void {
+  const failure = error instanceof Failure ? error : new Failure(String(error), -1);
+  problem.value = failure;
+  // No answer, too busy, or starting: that passes. Anything else is the question's fault.
+  if (failure.status !== 0 && failure.status !== 429 && failure.status !== 502 && failure.status !== 503) return;
+  retryAt.value = Date.now() + retryDelay;
+  retry = setTimeout(refresh, retryDelay);
+  retryDelay = Math.min(retryDelay * 2, RETRY_MOST);
+}
+
+/** Loads the lines beyond the last one, if there are any. */
+export async function more(): Promise<void> {
+  const list = found.peek();
+  const last = list?.hits.at(-1)?.sort;
+  if (!list || list.complete || loadingMore.peek() || searching.peek() || !last || list.hits.length >= MAX_LINES) return;
+  loadingMore.value = true;
+  const abort = current?.signal;
+  try {
+    const now = screen.peek();
+    const size = Math.min(NEXT_PAGE, MAX_LINES - list.hits.length);
+    const page = await lines(now.index, queryOf(now, list.span, fields.peek()), now.sort, size, last, abort);
+    if (found.peek()?.generation !== list.generation) return;
+    for (const hit of page.hits) list.hits.push(hit);
+    found.value = { ...list, version: list.version + 1, complete: page.hits.length < size };
+  } catch (error) {
+    if (!isAbort(error)) fail(error);
+  } finally {
+    loadingMore.value = false;
+  }
+}
+
+/** Starts searching whenever the question changes, and at the interval asked for. */
+export function start(): void {
+  effect(() => {
+    const [active] = JSON.parse(question.value) as [boolean];
+    nonce.value;
+    if (active) void search();
+  });
+  effect(() => {
+    const seconds = screen.value.refresh;
+    if (seconds === 0 || screen.value.live || screen.value.view !== 'logs') return;
+    const timer = setInterval(() => {
+      // Nobody looks, or the last search is still under way: no need to ask.
+      if (document.visibilityState === 'visible' && !searching.peek()) refresh();
+    }, seconds * 1000);
+    return () => clearInterval(timer);
+  });
+}

@@ -15,6 +15,7 @@ pub mod schema;
 mod settings;
 pub mod store;
 pub mod tokenizer;
+pub mod ui;
 
 use std::sync::Arc;
 
@@ -34,6 +35,9 @@ pub async fn run(
     metrics: Metrics,
     shutdown: Shutdown,
 ) -> Result<(), store::OpenError> {
+    if let Some(problem) = ui::missing() {
+        tracing::warn!(problem, "this weir was built without its web page");
+    }
     let health = Health::new();
     let (opened, opened_metrics, opened_health) = (config.clone(), metrics.clone(), health.clone());
     let store = tokio::task::spawn_blocking(move || store::Store::open(&opened, &opened_metrics, &opened_health))

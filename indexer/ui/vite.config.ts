@@ -37,7 +37,7 @@ const indexer = process.env.WEIR_INDEXER ?? 'http://127.0.0.1:9200';
 export default defineConfig({
   plugins: [compressed()],
   build: {
-    assetsDir: 'ui',
+    assetsDir: '_ui',
     outDir: process.env.WEIR_UI_OUT ?? 'dist',
     emptyOutDir: true,
     target: 'es2022',
@@ -48,7 +48,7 @@ export default defineConfig({
   },
   server: {
     proxy: {
-      '^/(_|api/|[^/@.]+/_)': indexer,
+      '^/(_(?!ui)|api/|[^/@.]+/_)': indexer,
     },
   },
 });

@@ -23,7 +23,7 @@ use crate::settings::Config;
 use crate::store::Store;
 
 /// Every endpoint, by family. Of several that fit a path, the one with more literal segments answers.
-pub static ENDPOINTS: &[&[Endpoint]] = &[root::ENDPOINTS];
+pub static ENDPOINTS: &[&[Endpoint]] = &[root::ENDPOINTS, crate::ui::ENDPOINTS];
 
 /// What endpoints work on. One for the process.
 pub struct Context {

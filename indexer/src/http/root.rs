@@ -13,6 +13,9 @@ pub static ENDPOINTS: &[Endpoint] =
     &[Endpoint { methods: &["GET"], path: "/", params: &[], run: |call| Box::pin(hello(call)) }];
 
 async fn hello(call: Call) -> Result<Reply> {
+    if crate::ui::wants_page(&call.headers) {
+        return Ok(crate::ui::page(&call.headers));
+    }
     Ok(Reply::json(&json!({
         "name": "weir",
         "cluster_name": "weir",

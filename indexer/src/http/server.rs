@@ -198,6 +198,9 @@ async fn answer(
             return Ok(reply);
         }
     }
+    if crate::ui::from_another_site(request.method(), request.headers()) {
+        return Err(Error::new(403, "security_exception", "pages of other sites may not use this API from a browser"));
+    }
     let (endpoint, parts) = match route(request.method(), request.uri().path()) {
         Ok(found) => found,
         Err(allowed) if allowed.is_empty() => {

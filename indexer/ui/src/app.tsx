@@ -34,7 +34,7 @@ export function App(): JSX.Element {
     <>
       <header class="top">
         <div class="first">
-          <a class="logo" href="#/logs" aria-label="weir: to the start"><img src="/ui/icon.svg" alt="" width="22" height="22" />weir</a>
+          <a class="logo" href="#/logs" aria-label="weir: to the start"><img src="/_ui/icon.svg" alt="" width="22" height="22" />weir</a>
           <nav aria-label="Views">
             {TABS.map(([to, name]) => (
               <a key={to} href={link({ view: to, doc: '', live: false })} aria-current={view === to ? 'page' : undefined} onClick={(e) => { if (!e.ctrlKey && !e.metaKey) { e.preventDefault(); go({ view: to, doc: '', live: false }); } }}>{name}</a>

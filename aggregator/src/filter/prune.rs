@@ -1,0 +1,120 @@
+//! `prune`: keeps or removes top-level fields by their names or values.
+
+use super::{Filter, Outcome, Scratch};
+use crate::event::{Event, FieldPath, Value, ValueRef};
+use crate::pipeline::diagnostic::Span;
+use crate::pipeline::options::{Options, Placed};
+use crate::pipeline::pattern::Pattern;
+use crate::pipeline::template::Template;
+
+/// What is removed by name when nothing else is said: names of templates that nothing filled in.
+const BLACKLIST_NAMES: &str = r"%\{[^}]+\}";
+
+#[derive(Debug)]
+struct Prune {
+    keep_names: Vec<Rule>,
+    remove_names: Vec<Rule>,
+    keep_values: Vec<(Template, Rule)>,
+    remove_values: Vec<(Template, Rule)>,
+    interpolate: bool,
+}
+
+/// An expression; with `interpolate`, one that each event may change.
+#[derive(Debug)]
+enum Rule {
+    Fixed(Pattern),
+    Changing(Template),
+}
+
+pub(super) fn build(options: &mut Options<'_>) -> Option<Box<dyn Filter>> {
+    let interpolate = options.bool("interpolate", false);
+    let keep_names = options.list("whitelist_names");
+    let remove_names = if options.has("blacklist_names") {
+        options.list("blacklist_names")
+    } else {
+        options.list("blacklist_names");
+        vec![(BLACKLIST_NAMES.to_owned(), options.span().clone())]
+    };
+    let keep_values = options.text_pairs("whitelist_values");
+    let remove_values = options.text_pairs("blacklist_values");
+    let mut rules = |list: Vec<Placed>| list.iter().filter_map(|placed| rule(options, placed, interpolate)).collect();
+    let (keep_names, remove_names) = (rules(keep_names), rules(remove_names));
+    let mut value_rules = |pairs: Vec<(Placed, Placed)>| {
+        pairs.iter().filter_map(|(name, value)| Some((Template::parse(&name.0), rule(options, value, interpolate)?))).collect()
+    };
+    let (keep_values, remove_values) = (value_rules(keep_values), value_rules(remove_values));
+    Some(Box::new(Prune { keep_names, remove_names, keep_values, remove_values, interpolate }))
+}
+
+fn rule(options: &mut Options<'_>, (text, span): &(String, Span), interpolate: bool) -> Option<Rule> {
+    let template = Template::parse(text);
+    if interpolate && template.fixed().is_none() {
+        return Some(Rule::Changing(template));
+    }
+    // Without interpolation `%{a}` is taken as it stands, where it would be no expression.
+    match Pattern::new(text).or_else(|error| if text.contains("%{") { Pattern::new(&regex::escape(text)) } else { Err(error) }) {
+        Ok(pattern) => Some(Rule::Fixed(pattern)),
+        Err(error) => {
+            options.error(span, error.to_string(), "");
+            None
+        }
+    }
+}
+
+impl Rule {
+    fn is_match(&self, text: &str, event: &Event) -> bool {
+        match self {
+            Rule::Fixed(pattern) => pattern.is_match(text),
+            // An expression that an event breaks matches nothing.
+            Rule::Changing(template) => Pattern::new(&template.render(event)).is_ok_and(|pattern| pattern.is_match(text)),
+        }
+    }
+
+    fn is_fixed(&self) -> bool {
+        matches!(self, Rule::Fixed(_))
+    }
+}
+
+impl Prune {
+    fn names(&self, event: &mut Event) {
+        let fixed = self.keep_names.iter().chain(&self.remove_names).all(Rule::is_fixed);
+        let copy = if fixed { Event::new() } else { event.clone() };
+        event.retain(|name, _| {
+            (self.keep_names.is_empty() || self.keep_names.iter().any(|rule| rule.is_match(name, &copy)))
+                && !self.remove_names.iter().any(|rule| rule.is_match(name, &copy))
+        });
+    }
+
+    fn values(&self, event: &mut Event, rules: &[(Template, Rule)], keep: bool) {
+        for (name, rule) in rules {
+            let name = if self.interpolate { name.render(event) } else { name.as_str().into() };
+            let path = FieldPath::of(&[&name]);
+            let Some(value) = event.get(&path) else { continue };
+            let fits = |value: ValueRef<'_>| rule.is_match(&value.to_text(), event) == keep;
+            match value {
+                ValueRef::Array(items) => {
+                    let left: Vec<Value> = items.iter().filter(|item| fits(item.as_ref())).cloned().collect();
+                    if left.is_empty() {
+                        event.remove(&path);
+                    } else if left.len() < items.len() {
+                        event.set(&path, Value::Array(left));
+                    }
+                }
+                value => {
+                    if !fits(value) {
+                        event.remove(&path);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Filter for Prune {
+    fn apply(&self, event: &mut Event, _: &mut Scratch) -> Outcome {
+        self.names(event);
+        self.values(event, &self.keep_values, true);
+        self.values(event, &self.remove_values, false);
+        Outcome::Matched
+    }
+}

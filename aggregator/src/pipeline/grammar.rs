@@ -1,0 +1,522 @@
+//! Logstash's configuration language: text to syntax tree. Words are read with nom; a mistake ends the reading of its
+//! file, with the place and what was expected there.
+
+use std::sync::Arc;
+
+use nom::branch::alt;
+use nom::bytes::complete::{is_not, tag, take_while, take_while1};
+use nom::character::complete::{char, digit1, multispace1, one_of};
+use nom::combinator::{opt, recognize};
+use nom::multi::{many0_count, many1_count};
+use nom::sequence::{delimited, pair, preceded};
+use nom::{IResult, Parser};
+
+use super::ast::*;
+use super::diagnostic::{Diagnostic, Source, Span, nearest};
+
+/// Conditions, parentheses, lists and plugins may nest this deep; keeps the stack from being exhausted.
+const DEPTH_MAX: usize = 60;
+
+type Lexed<'a> = IResult<&'a str, &'a str>;
+type Parsed<T> = Result<T, Box<Diagnostic>>;
+
+fn space(text: &str) -> Lexed<'_> {
+    recognize(many0_count(alt((multispace1, recognize(pair(char('#'), opt(is_not("\n")))))))).parse(text)
+}
+
+fn bareword(text: &str) -> Lexed<'_> {
+    let first = |c: char| c.is_ascii_alphabetic() || c == '_';
+    recognize(pair(take_while1(first), take_while(|c: char| c.is_ascii_alphanumeric() || c == '_'))).parse(text)
+}
+
+fn plugin_name(text: &str) -> Lexed<'_> {
+    take_while1(|c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-').parse(text)
+}
+
+fn number(text: &str) -> Lexed<'_> {
+    recognize((opt(char('-')), digit1, opt((char('.'), nom::character::complete::digit0)))).parse(text)
+}
+
+/// What stands between a pair of `quote`s; a backslash keeps the next character, and stays.
+fn quoted<'a>(quote: char, others: &'static str) -> impl FnMut(&'a str) -> Lexed<'a> {
+    move |text| {
+        let piece = alt((is_not(others), recognize(preceded(char('\\'), nom::character::complete::anychar))));
+        delimited(char(quote), recognize(many0_count(piece)), char(quote)).parse(text)
+    }
+}
+
+fn string(text: &str) -> Lexed<'_> {
+    alt((quoted('"', "\\\""), quoted('\'', "\\'"))).parse(text)
+}
+
+fn regexp(text: &str) -> Lexed<'_> {
+    quoted('/', "\\/").parse(text)
+}
+
+fn selector(text: &str) -> Lexed<'_> {
+    recognize(many1_count(delimited(char('['), is_not("[],"), char(']')))).parse(text)
+}
+
+/// Reads a whole file.
+///
+/// # Errors
+/// The first mistake.
+pub fn parse(source: &Arc<Source>) -> Result<Vec<Section>, Box<Diagnostic>> {
+    Reader { source, at: 0, depth: 0 }.file()
+}
+
+struct Reader<'a> {
+    source: &'a Arc<Source>,
+    at: usize,
+    depth: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn rest(&self) -> &'a str {
+        &self.source.text[self.at..]
+    }
+
+    fn span(&self, start: usize, end: usize) -> Span {
+        Span { source: Arc::clone(self.source), start, end }
+    }
+
+    /// The word or sign that stands here, to underline it.
+    fn here(&self) -> Span {
+        let rest = self.rest();
+        let word = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+        let len = if word > 0 { word } else { rest.chars().next().map_or(0, char::len_utf8) };
+        self.span(self.at, self.at + len)
+    }
+
+    fn fail<T>(&self, expected: &str, hint: &str) -> Parsed<T> {
+        let here = self.here();
+        let found = if here.start == here.end { "the end of the file".to_owned() } else { format!("`{}`", here.text()) };
+        Err(Box::new(Diagnostic::error(&here, format!("expected {expected}, found {found}"), hint)))
+    }
+
+    fn skip_space(&mut self) {
+        if let Ok((rest, _)) = space(self.rest()) {
+            self.at = self.source.text.len() - rest.len();
+        }
+    }
+
+    fn lex(&mut self, lexer: impl FnOnce(&'a str) -> Lexed<'a>) -> Option<(&'a str, Span)> {
+        let (rest, word) = lexer(self.rest()).ok()?;
+        let start = self.at;
+        self.at = self.source.text.len() - rest.len();
+        Some((word, self.span(start, self.at)))
+    }
+
+    fn sign(&mut self, sign: &'static str) -> Option<Span> {
+        self.lex(|text| tag(sign).parse(text)).map(|(_, span)| span)
+    }
+
+    /// A word that is not the begin of a longer one.
+    fn keyword(&mut self, word: &'static str) -> bool {
+        let after = self.rest().strip_prefix(word).map(|rest| rest.chars().next());
+        let whole = matches!(after, Some(next) if next.is_none_or(|c| !c.is_ascii_alphanumeric() && c != '_'));
+        if whole {
+            self.at += word.len();
+        }
+        whole
+    }
+
+    fn deeper<T>(&mut self, read: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
+        if self.depth == DEPTH_MAX {
+            return Err(Box::new(Diagnostic::error(&self.here(), format!("this nests deeper than {DEPTH_MAX} levels"), "")));
+        }
+        self.depth += 1;
+        let result = read(self);
+        self.depth -= 1;
+        result
+    }
+
+    fn file(mut self) -> Parsed<Vec<Section>> {
+        let mut sections = Vec::new();
+        loop {
+            self.skip_space();
+            if self.rest().is_empty() {
+                return Ok(sections);
+            }
+            let start = self.at;
+            let kind = match self.lex(bareword) {
+                Some(("input", _)) => SectionKind::Input,
+                Some(("filter", _)) => SectionKind::Filter,
+                Some(("output", _)) => SectionKind::Output,
+                other => {
+                    self.at = start;
+                    let near = other.and_then(|(word, _)| nearest(word, ["input", "filter", "output"]));
+                    let hint = near.map_or_else(
+                        || "a file is made of input { … }, filter { … } and output { … }".to_owned(),
+                        |word| format!("did you mean `{word}`?"),
+                    );
+                    return self.fail("`input`, `filter` or `output`", &hint);
+                }
+            };
+            let body = self.body()?;
+            sections.push(Section { kind, body });
+        }
+    }
+
+    /// `{ branches }`.
+    fn body(&mut self) -> Parsed<Vec<Branch>> {
+        self.skip_space();
+        let Some(open) = self.sign("{") else { return self.fail("`{`", "") };
+        let mut branches = Vec::new();
+        loop {
+            self.skip_space();
+            if self.sign("}").is_some() {
+                return Ok(branches);
+            }
+            if self.rest().is_empty() {
+                return Err(Box::new(Diagnostic::error(&open, "this `{` is never closed", "add the missing `}`")));
+            }
+            branches.push(self.deeper(Self::branch)?);
+        }
+    }
+
+    fn branch(&mut self) -> Parsed<Branch> {
+        let start = self.at;
+        if self.keyword("if") {
+            return self.conditions().map(Branch::If);
+        }
+        for wrong in ["else", "elsif", "elif", "elseif"] {
+            if self.keyword(wrong) {
+                self.at = start;
+                return self.fail("a plugin or `if`", "write `else if` and `else` right behind the `}` of their `if`");
+            }
+        }
+        self.plugin().map(Branch::Plugin)
+    }
+
+    fn plugin(&mut self) -> Parsed<Plugin> {
+        let (name, span) = match self.lex(plugin_name).or_else(|| self.lex(string)) {
+            Some(found) => found,
+            None => return self.fail("the name of a plugin, `if` or `}`", ""),
+        };
+        self.skip_space();
+        if self.sign("{").is_none() {
+            return self.fail(&format!("`{{` after `{name}`"), "");
+        }
+        let mut attributes = Vec::new();
+        loop {
+            self.skip_space();
+            if self.sign("}").is_some() {
+                return Ok(Plugin { name: name.to_owned(), span, attributes });
+            }
+            if self.rest().is_empty() {
+                let message = format!("the `{{` of `{name}` is never closed");
+                return Err(Box::new(Diagnostic::error(&span, message, "add the missing `}`")));
+            }
+            attributes.push(self.attribute()?);
+        }
+    }
+
+    fn attribute(&mut self) -> Parsed<Attribute> {
+        let Some((name, span)) = self.lex(plugin_name).or_else(|| self.lex(string)) else {
+            let hint = if self.rest().starts_with(',') { "options are separated by white space alone" } else { "" };
+            return self.fail("the name of an option, or `}`", hint);
+        };
+        self.arrow(name)?;
+        let value = self.value()?;
+        Ok(Attribute { name: name.to_owned(), span, value })
+    }
+
+    fn arrow(&mut self, name: &str) -> Parsed<()> {
+        self.skip_space();
+        if self.sign("=>").is_some() {
+            self.skip_space();
+            return Ok(());
+        }
+        let hint = match self.rest().chars().next() {
+            Some('=' | ':' | '-') => "a name and its value are joined by `=>`",
+            Some('{') => "an option is written `name => value`; a plugin cannot stand inside another one",
+            _ => "",
+        };
+        self.fail(&format!("`=>` after `{name}`"), hint)
+    }
+
+    fn value(&mut self) -> Parsed<Value> {
+        let start = self.at;
+        let literal = match self.rest().chars().next() {
+            Some('"' | '\'') => match self.lex(string) {
+                Some((text, _)) => Literal::Text(text.to_owned()),
+                None => {
+                    let here = self.here();
+                    return Err(Box::new(Diagnostic::error(&here, "this text is never closed", "add the closing quote")));
+                }
+            },
+            Some('[') => self.deeper(Self::array)?,
+            Some('{') => self.deeper(Self::hash)?,
+            Some('-' | '0'..='9') => match self.lex(number) {
+                Some((digits, _)) => Literal::Number(digits.to_owned()),
+                None => return self.fail("a number", ""),
+            },
+            _ => match self.lex(bareword) {
+                Some((word, _)) => {
+                    let end = self.at;
+                    self.skip_space();
+                    if self.rest().starts_with('{') {
+                        self.at = start;
+                        Literal::Plugin(self.deeper(Self::plugin)?)
+                    } else {
+                        self.at = end;
+                        Literal::Bareword(word.to_owned())
+                    }
+                }
+                None => return self.fail("a value", "text with anything but letters, digits and _ needs quotes"),
+            },
+        };
+        Ok(Value { literal, span: self.span(start, self.at) })
+    }
+
+    fn array(&mut self) -> Parsed<Literal> {
+        let open = self.sign("[");
+        let mut items = Vec::new();
+        loop {
+            self.skip_space();
+            if self.sign("]").is_some() {
+                return Ok(Literal::Array(items));
+            }
+            self.unclosed(open.as_ref(), "[")?;
+            items.push(self.value()?);
+            self.skip_space();
+            // Logstash wants no comma before the bracket; we let it pass.
+            if self.sign(",").is_none() && !self.rest().starts_with(']') {
+                self.unclosed(open.as_ref(), "[")?;
+                return self.fail("`,` or `]`", "");
+            }
+        }
+    }
+
+    fn unclosed(&self, open: Option<&Span>, sign: &str) -> Parsed<()> {
+        match open {
+            Some(span) if self.rest().is_empty() => {
+                Err(Box::new(Diagnostic::error(span, format!("this `{sign}` is never closed"), "")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn hash(&mut self) -> Parsed<Literal> {
+        let open = self.sign("{");
+        let mut entries = Vec::new();
+        loop {
+            self.skip_space();
+            if self.sign("}").is_some() {
+                return Ok(Literal::Hash(entries));
+            }
+            self.unclosed(open.as_ref(), "{")?;
+            let start = self.at;
+            let literal = if let Some((text, _)) = self.lex(string) {
+                Literal::Text(text.to_owned())
+            } else if let Some((digits, _)) = self.lex(number) {
+                Literal::Number(digits.to_owned())
+            } else if let Some((word, _)) = self.lex(bareword) {
+                Literal::Bareword(word.to_owned())
+            } else {
+                return self.fail("a name in quotes, or `}`", "");
+            };
+            let key = Value { literal, span: self.span(start, self.at) };
+            self.arrow(key.span.text())?;
+            let value = self.value()?;
+            entries.push((key, value));
+            self.skip_space();
+            // Not in Logstash's grammar, but people write it, and it has one meaning only.
+            let _ = self.sign(",");
+        }
+    }
+
+    /// What follows `if`.
+    fn conditions(&mut self) -> Parsed<If> {
+        let mut arms = Vec::new();
+        loop {
+            self.skip_space();
+            let start = self.at;
+            let condition = self.expression()?;
+            let end = self.source.text[..self.at].trim_end().len().max(start);
+            let span = self.span(start, end);
+            let body = self.body()?;
+            arms.push(Arm { condition, span, body });
+            let end = self.at;
+            self.skip_space();
+            if !self.keyword("else") {
+                for wrong in ["elsif", "elif", "elseif"] {
+                    if self.keyword(wrong) {
+                        self.at -= wrong.len();
+                        return self.fail("a plugin, `if` or `else`", "write `else if`");
+                    }
+                }
+                self.at = end;
+                return Ok(If { arms, otherwise: None });
+            }
+            self.skip_space();
+            if !self.keyword("if") {
+                let otherwise = Some(self.body()?);
+                return Ok(If { arms, otherwise });
+            }
+        }
+    }
+
+    /// `or` and `xor` bind less than `and` and `nand`; equals are read from the left.
+    fn expression(&mut self) -> Parsed<Expression> {
+        self.deeper(|reader| {
+            let mut left = reader.conjunction()?;
+            loop {
+                let join = match () {
+                    () if reader.keyword("or") => Join::Or,
+                    () if reader.keyword("xor") => Join::Xor,
+                    () => return Ok(left),
+                };
+                let right = reader.conjunction()?;
+                left = Expression::Join(Box::new(left), join, Box::new(right));
+            }
+        })
+    }
+
+    fn conjunction(&mut self) -> Parsed<Expression> {
+        let mut left = self.term()?;
+        loop {
+            self.skip_space();
+            let join = match () {
+                () if self.keyword("and") => Join::And,
+                () if self.keyword("nand") => Join::Nand,
+                () => {
+                    let rest = self.rest();
+                    if rest.starts_with("&&") || rest.starts_with("||") {
+                        return self.fail("`and`, `or`, `nand`, `xor` or `{`", "write `and` for `&&` and `or` for `||`");
+                    }
+                    return Ok(left);
+                }
+            };
+            let right = self.term()?;
+            left = Expression::Join(Box::new(left), join, Box::new(right));
+        }
+    }
+
+    fn term(&mut self) -> Parsed<Expression> {
+        self.skip_space();
+        if self.sign("!").is_some() {
+            self.skip_space();
+            return self.deeper(Self::negated).map(|inner| Expression::Not(Box::new(inner)));
+        }
+        if self.keyword("not") {
+            self.at -= "not".len();
+            return self.fail("a condition", "write `!` for `not`; `not in` stands between two values");
+        }
+        if let Some(open) = self.sign("(") {
+            return self.parenthesis(&open);
+        }
+        let left = self.operand()?;
+        self.comparison(left)
+    }
+
+    /// What may follow `!`: a parenthesis, a field, or another `!`.
+    fn negated(&mut self) -> Parsed<Expression> {
+        if self.sign("!").is_some() {
+            self.skip_space();
+            return self.deeper(Self::negated).map(|inner| Expression::Not(Box::new(inner)));
+        }
+        if let Some(open) = self.sign("(") {
+            return self.parenthesis(&open);
+        }
+        let operand = self.operand()?;
+        self.skip_space();
+        Ok(Expression::Truthy(operand))
+    }
+
+    fn parenthesis(&mut self, open: &Span) -> Parsed<Expression> {
+        let inner = self.expression()?;
+        self.skip_space();
+        if self.sign(")").is_none() {
+            self.unclosed(Some(open), "(")?;
+            return self.fail("`)`", "");
+        }
+        Ok(inner)
+    }
+
+    fn comparison(&mut self, left: Operand) -> Parsed<Expression> {
+        self.skip_space();
+        for (sign, negated) in [("=~", false), ("!~", true)] {
+            if self.sign(sign).is_some() {
+                let right = self.operand()?;
+                return Ok(Expression::Match(left, right, negated));
+            }
+        }
+        let comparisons = [
+            ("==", Comparison::Equal),
+            ("!=", Comparison::NotEqual),
+            ("<=", Comparison::LessOrEqual),
+            (">=", Comparison::GreaterOrEqual),
+            ("<", Comparison::Less),
+            (">", Comparison::Greater),
+        ];
+        for (sign, comparison) in comparisons {
+            if self.sign(sign).is_some() {
+                let right = self.operand()?;
+                return Ok(Expression::Compare(left, comparison, right));
+            }
+        }
+        if self.rest().starts_with('=') {
+            return self.fail("a comparison", "write `==` to compare");
+        }
+        if self.keyword("in") {
+            let right = self.operand()?;
+            return Ok(Expression::In(left, right, false));
+        }
+        if self.keyword("not") {
+            self.skip_space();
+            if !self.keyword("in") {
+                return self.fail("`in` after `not`", "");
+            }
+            let right = self.operand()?;
+            return Ok(Expression::In(left, right, true));
+        }
+        Ok(Expression::Truthy(left))
+    }
+
+    fn operand(&mut self) -> Parsed<Operand> {
+        self.skip_space();
+        let start = self.at;
+        let term = match self.rest().chars().next() {
+            Some('"' | '\'') => self.lex(string).map(|(text, _)| Term::Text(text.to_owned())),
+            Some('/') => self.lex(regexp).map(|(text, _)| Term::Regexp(text.to_owned())),
+            Some('-' | '0'..='9') => self.lex(number).map(|(digits, _)| Term::Number(digits.to_owned())),
+            Some('[') => match self.lex(selector) {
+                Some((field, _)) => Some(Term::Field(field.to_owned())),
+                None => Some(self.deeper(Self::operands)?),
+            },
+            _ if self.keyword("true") => Some(Term::Bool(true)),
+            _ if self.keyword("false") => Some(Term::Bool(false)),
+            _ => None,
+        };
+        match term {
+            Some(term) => Ok(Operand { term, span: self.span(start, self.at) }),
+            None => match self.lex(bareword) {
+                Some((word, _)) => {
+                    self.at = start;
+                    self.fail("a field, a value or `(`", &format!("a field is written `[{word}]`, a text `\"{word}\"`"))
+                }
+                None => self.fail("a field such as `[message]`, a text, a number or `(`", ""),
+            },
+        }
+    }
+
+    /// `[ "a", "b" ]` in a condition.
+    fn operands(&mut self) -> Parsed<Term> {
+        let open = self.sign("[");
+        let mut items = Vec::new();
+        loop {
+            self.skip_space();
+            if self.sign("]").is_some() {
+                return Ok(Term::Array(items));
+            }
+            self.unclosed(open.as_ref(), "[")?;
+            items.push(self.operand()?);
+            self.skip_space();
+            if self.sign(",").is_none() && !self.rest().starts_with(']') {
+                return self.fail("`,` or `]`", "");
+            }
+        }
+    }
+}

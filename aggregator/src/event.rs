@@ -240,12 +240,12 @@ impl Event {
                 }
                 self.fields.push((Text::from_static("log"), Value::Object(log)));
             }
-        } else if let Some(index) = shared.fields.iter().position(|(have, ..)| **have == *name) {
-            if self.hidden & 1 << index == 0 {
-                self.hidden |= 1 << index;
-                let (name, value, _) = &shared.fields[index];
-                self.fields.push((name.clone(), value.clone()));
-            }
+        } else if let Some(index) = shared.fields.iter().position(|(have, ..)| **have == *name)
+            && self.hidden & 1 << index == 0
+        {
+            self.hidden |= 1 << index;
+            let (name, value, _) = &shared.fields[index];
+            self.fields.push((name.clone(), value.clone()));
         }
     }
 
@@ -270,11 +270,13 @@ impl Event {
     pub fn set(&mut self, path: &FieldPath, value: Value) -> bool {
         let Some((root, rest)) = path.segments().split_first() else { return false };
         if self.shared.is_some() {
-            if let [level] = rest {
-                if *level.name == *"level" && *root.name == *"log" && self.hidden & LOG_BIT == 0 {
-                    self.log_level = Some(value);
-                    return true;
-                }
+            if let [level] = rest
+                && *level.name == *"level"
+                && *root.name == *"log"
+                && self.hidden & LOG_BIT == 0
+            {
+                self.log_level = Some(value);
+                return true;
             }
             self.take_over(&root.name);
         }
@@ -481,10 +483,10 @@ impl Event {
                 object.push(name, value);
             }
         }
-        if let Some(Value::Object(metadata)) = self.get_owned(&FieldPath::of(&["@metadata"])) {
-            if !metadata.is_empty() {
-                object.push(Text::from_static("@metadata"), Value::Object(metadata));
-            }
+        if let Some(Value::Object(metadata)) = self.get_owned(&FieldPath::of(&["@metadata"]))
+            && !metadata.is_empty()
+        {
+            object.push(Text::from_static("@metadata"), Value::Object(metadata));
         }
         object
     }

@@ -1,6 +1,7 @@
 //! The filters: one to a file, all in one list. A filter changes an event in place and says what became of it.
 
 mod common;
+mod date;
 mod drop;
 mod json;
 mod level;
@@ -61,6 +62,7 @@ type Build = fn(&mut Options<'_>) -> Option<Box<dyn Filter>>;
 
 /// All filters there are.
 pub const FILTERS: &[(&str, Build)] = &[
+    ("date", date::build),
     ("drop", drop::build),
     ("json", json::build),
     ("level", level::build),

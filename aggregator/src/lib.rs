@@ -2,18 +2,21 @@
 //! them:
 //! - `settings`: what was typed, and what it means;
 //! - `receive`: the Beats port, and one connection on it;
+//! - `event`: the one event type;
+//! - `pipeline`: text to checked program, and running it; `filter`: the filters, one to a file;
 //! - `work`: from a received document to the buffers of the outputs;
 //! - `level`: which level a line states;
 //! - `batch`: what some windows have become, and which acknowledgements wait for it;
 //! - `output`: delivery.
-//! - `event`: the one event type;
 //!
 //! It keeps nothing on disk, acknowledges nothing before it is delivered, and can be killed at any moment.
 
 mod batch;
 pub mod event;
+pub mod filter;
 pub mod level;
 mod output;
+pub mod pipeline;
 mod receive;
 mod settings;
 mod stand_in;

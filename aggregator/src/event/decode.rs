@@ -115,10 +115,11 @@ impl EventDecoder {
         let tail = &json[parts.tail..];
         let source = parts.identity.source;
         let fits = |known: &Known| *known.shared.tail == *tail && *known.middle == *middle;
-        if let Some((last, known)) = &self.last {
-            if *last == source && fits(known) {
-                return Some(Arc::clone(&known.shared));
-            }
+        if let Some((last, known)) = &self.last
+            && *last == source
+            && fits(known)
+        {
+            return Some(Arc::clone(&known.shared));
         }
         let known = match self.known.get(&source) {
             Some(known) if fits(known) => known.clone(),

@@ -247,11 +247,12 @@ fn unescape_with(mut raw: &[u8], out: &mut impl FnMut(&[u8])) -> Result<(), usiz
             b'u' => {
                 let mut code = u32::from(hex4(raw).ok_or(at)?);
                 raw = &raw[4..];
-                if (0xD800..0xDC00).contains(&code) && raw.starts_with(b"\\u") {
-                    if let Some(low) = hex4(&raw[2..]).map(u32::from).filter(|low| (0xDC00..0xE000).contains(low)) {
-                        code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
-                        raw = &raw[6..];
-                    }
+                if (0xD800..0xDC00).contains(&code)
+                    && raw.starts_with(b"\\u")
+                    && let Some(low) = hex4(&raw[2..]).map(u32::from).filter(|low| (0xDC00..0xE000).contains(low))
+                {
+                    code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
+                    raw = &raw[6..];
                 }
                 let symbol = char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
                 out(symbol.encode_utf8(&mut [0; 4]).as_bytes());

@@ -5,7 +5,7 @@
 
 use super::{Filter, Outcome, Scratch};
 use crate::event::{Event, FieldPath, Value, ValueRef};
-use crate::level::{Level, detect};
+use crate::level::detect;
 use crate::pipeline::options::Options;
 
 #[derive(Debug)]
@@ -28,20 +28,7 @@ impl Filter for FindLevel {
             return Outcome::Unmatched;
         }
         let Some(level) = event.get_str(&self.source).and_then(detect) else { return Outcome::Unmatched };
-        event.set(&self.target, Value::fixed(name(level)));
+        event.set(&self.target, Value::fixed(level.as_str()));
         Outcome::Matched
-    }
-}
-
-/// A level as it is written to `log.level`.
-pub fn name(level: Level) -> &'static str {
-    match level {
-        Level::Trace => "trace",
-        Level::Debug => "debug",
-        Level::Info => "info",
-        Level::Notice => "notice",
-        Level::Warn => "warn",
-        Level::Error => "error",
-        Level::Critical => "critical",
     }
 }

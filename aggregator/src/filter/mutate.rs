@@ -66,9 +66,12 @@ pub(super) fn build(options: &mut Options<'_>) -> Option<Box<dyn Filter>> {
     }
     let gsub = gsub(options);
     let mut edits = Vec::new();
-    for (name, edit) in
-        [("uppercase", Edit::Upper), ("capitalize", Edit::Capitalize), ("lowercase", Edit::Lower), ("strip", Edit::Strip)]
-    {
+    for (name, edit) in [
+        ("uppercase", Edit::Upper),
+        ("capitalize", Edit::Capitalize),
+        ("lowercase", Edit::Lower),
+        ("strip", Edit::Strip),
+    ] {
         for placed in options.list(name) {
             edits.push((options.target(&placed), edit));
         }
@@ -78,7 +81,9 @@ pub(super) fn build(options: &mut Options<'_>) -> Option<Box<dyn Filter>> {
     let mut merge = Vec::new();
     for (key, value) in options.pairs("merge") {
         let sources = match &value.literal {
-            Literal::Array(items) => items.iter().map(|item| scalar(item).map(|text| (text, item.span.clone()))).collect(),
+            Literal::Array(items) => {
+                items.iter().map(|item| scalar(item).map(|text| (text, item.span.clone()))).collect()
+            }
             _ => scalar(value).map(|text| vec![(text, value.span.clone())]),
         };
         match sources {
@@ -110,7 +115,7 @@ fn targets(options: &mut Options<'_>, name: &'static str) -> Vec<(Target, Target
 
 fn gsub(options: &mut Options<'_>) -> Vec<(Target, Search, Template)> {
     let list = options.list("gsub");
-    if let (Some((_, span)), true) = (list.last(), list.len() % 3 != 0) {
+    if let (Some((_, span)), true) = (list.last(), !list.len().is_multiple_of(3)) {
         options.error(span, "`gsub` takes three texts each time: field, expression, replacement", "");
     }
     let mut gsub = Vec::new();
@@ -142,10 +147,10 @@ fn each_text(value: &mut Value, change: &mut impl FnMut(&Text) -> Option<Text>) 
         }
         Value::Array(items) => {
             for item in items {
-                if let Value::Text(text) = item {
-                    if let Some(new) = change(text) {
-                        *text = new;
-                    }
+                if let Value::Text(text) = item
+                    && let Some(new) = change(text)
+                {
+                    *text = new;
                 }
             }
         }
@@ -180,7 +185,9 @@ impl Edit {
 /// The first letter large, all others small.
 pub(super) fn capitalize(text: &str) -> String {
     let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters.as_str().to_lowercase().chars()).collect())
+    letters
+        .next()
+        .map_or_else(String::new, |first| first.to_uppercase().chain(letters.as_str().to_lowercase().chars()).collect())
 }
 
 impl Mutate {

@@ -40,7 +40,10 @@ pub(super) fn build(options: &mut Options<'_>) -> Option<Box<dyn Filter>> {
     let mut rules = |list: Vec<Placed>| list.iter().filter_map(|placed| rule(options, placed, interpolate)).collect();
     let (keep_names, remove_names) = (rules(keep_names), rules(remove_names));
     let mut value_rules = |pairs: Vec<(Placed, Placed)>| {
-        pairs.iter().filter_map(|(name, value)| Some((Template::parse(&name.0), rule(options, value, interpolate)?))).collect()
+        pairs
+            .iter()
+            .filter_map(|(name, value)| Some((Template::parse(&name.0), rule(options, value, interpolate)?)))
+            .collect()
     };
     let (keep_values, remove_values) = (value_rules(keep_values), value_rules(remove_values));
     Some(Box::new(Prune { keep_names, remove_names, keep_values, remove_values, interpolate }))
@@ -52,7 +55,9 @@ fn rule(options: &mut Options<'_>, (text, span): &(String, Span), interpolate: b
         return Some(Rule::Changing(template));
     }
     // Without interpolation `%{a}` is taken as it stands, where it would be no expression.
-    match Pattern::new(text).or_else(|error| if text.contains("%{") { Pattern::new(&regex::escape(text)) } else { Err(error) }) {
+    match Pattern::new(text)
+        .or_else(|error| if text.contains("%{") { Pattern::new(&regex::escape(text)) } else { Err(error) })
+    {
         Ok(pattern) => Some(Rule::Fixed(pattern)),
         Err(error) => {
             options.error(span, error.to_string(), "");
@@ -66,7 +71,9 @@ impl Rule {
         match self {
             Rule::Fixed(pattern) => pattern.is_match(text),
             // An expression that an event breaks matches nothing.
-            Rule::Changing(template) => Pattern::new(&template.render(event)).is_ok_and(|pattern| pattern.is_match(text)),
+            Rule::Changing(template) => {
+                Pattern::new(&template.render(event)).is_ok_and(|pattern| pattern.is_match(text))
+            }
         }
     }
 
@@ -86,11 +93,13 @@ impl Prune {
     }
 
     fn values(&self, event: &mut Event, rules: &[(Template, Rule)], keep: bool) {
+        // What is filled in comes from the event as it was before anything was removed.
+        let copy = if self.interpolate && !rules.is_empty() { event.clone() } else { Event::new() };
         for (name, rule) in rules {
-            let name = if self.interpolate { name.render(event) } else { name.as_str().into() };
+            let name = if self.interpolate { name.render(&copy) } else { name.as_str().into() };
             let path = FieldPath::of(&[&name]);
             let Some(value) = event.get(&path) else { continue };
-            let fits = |value: ValueRef<'_>| rule.is_match(&value.to_text(), event) == keep;
+            let fits = |value: ValueRef<'_>| rule.is_match(&value.to_text(), &copy) == keep;
             match value {
                 ValueRef::Array(items) => {
                     let left: Vec<Value> = items.iter().filter(|item| fits(item.as_ref())).cloned().collect();

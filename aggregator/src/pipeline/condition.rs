@@ -46,7 +46,11 @@ impl Condition {
             Expression::Not(inner) => Condition::Not(Box::new(Self::build(inner, diagnostics)?)),
             Expression::Truthy(operand) => {
                 if let Term::Regexp(_) | Term::Array(_) = operand.term {
-                    diagnostics.push(Diagnostic::error(&operand.span, "this alone is no condition", "compare it with a field"));
+                    diagnostics.push(Diagnostic::error(
+                        &operand.span,
+                        "this alone is no condition",
+                        "compare it with a field",
+                    ));
                     return None;
                 }
                 Condition::Truthy(side(operand, diagnostics)?)
@@ -55,14 +59,22 @@ impl Condition {
                 let (left_side, right_side) = (side(left, diagnostics), side(right, diagnostics));
                 if let (Term::Text(_), Term::Number(_)) | (Term::Number(_), Term::Text(_)) = (&left.term, &right.term) {
                     let span = left.span.to(&right.span);
-                    diagnostics.push(Diagnostic::warning(&span, "a text is never equal to a number", "remove the quotes"));
+                    diagnostics.push(Diagnostic::warning(
+                        &span,
+                        "a text is never equal to a number",
+                        "remove the quotes",
+                    ));
                 }
                 Condition::Compare(left_side?, *comparison, right_side?)
             }
             Expression::In(left, right, negated) => {
                 let (left_side, right_side) = (side(left, diagnostics), side(right, diagnostics));
                 if let Term::Number(_) | Term::Bool(_) = right.term {
-                    diagnostics.push(Diagnostic::error(&right.span, "nothing can be in this", "write a list, a text or a field"));
+                    diagnostics.push(Diagnostic::error(
+                        &right.span,
+                        "nothing can be in this",
+                        "write a list, a text or a field",
+                    ));
                     return None;
                 }
                 Condition::In(left_side?, right_side?, *negated)
@@ -71,7 +83,11 @@ impl Condition {
                 let left_side = side(left, diagnostics);
                 let (Term::Regexp(pattern) | Term::Text(pattern)) = &right.term else {
                     let message = "only a regular expression can stand here";
-                    diagnostics.push(Diagnostic::error(&right.span, message, "write it between slashes, as in `/^a.*b$/`"));
+                    diagnostics.push(Diagnostic::error(
+                        &right.span,
+                        message,
+                        "write it between slashes, as in `/^a.*b$/`",
+                    ));
                     return None;
                 };
                 match Pattern::new(&pattern.replace("\\/", "/")) {
@@ -152,7 +168,11 @@ fn side(operand: &Operand, diagnostics: &mut Vec<Diagnostic>) -> Option<Side> {
         Term::Number(digits) => Some(Side::Fixed(number(digits))),
         Term::Bool(value) => Some(Side::Fixed(Value::Bool(*value))),
         Term::Regexp(_) => {
-            diagnostics.push(Diagnostic::error(&operand.span, "a regular expression can stand only behind `=~` and `!~`", ""));
+            diagnostics.push(Diagnostic::error(
+                &operand.span,
+                "a regular expression can stand only behind `=~` and `!~`",
+                "",
+            ));
             None
         }
         Term::Array(items) => {
@@ -161,7 +181,8 @@ fn side(operand: &Operand, diagnostics: &mut Vec<Diagnostic>) -> Option<Side> {
             if sides.iter().any(|side| !matches!(side, Side::Fixed(_))) {
                 return Some(Side::List(sides));
             }
-            let fixed = sides.into_iter().filter_map(|side| if let Side::Fixed(value) = side { Some(value) } else { None });
+            let fixed =
+                sides.into_iter().filter_map(|side| if let Side::Fixed(value) = side { Some(value) } else { None });
             Some(Side::Fixed(Value::Array(fixed.collect())))
         }
     }
@@ -187,12 +208,15 @@ fn truthy(value: Option<ValueRef<'_>>) -> bool {
 pub fn equal(left: ValueRef<'_>, right: ValueRef<'_>) -> bool {
     match (left, right) {
         (ValueRef::Text(left), ValueRef::Text(right)) => left == right,
-        (ValueRef::Int(left), ValueRef::Float(right)) | (ValueRef::Float(right), ValueRef::Int(left)) => left as f64 == right,
+        (ValueRef::Int(left), ValueRef::Float(right)) | (ValueRef::Float(right), ValueRef::Int(left)) => {
+            left as f64 == right
+        }
         (ValueRef::Time(time), ValueRef::Text(text)) | (ValueRef::Text(text), ValueRef::Time(time)) => {
             text.parse::<jiff::Timestamp>().is_ok_and(|parsed| parsed == time)
         }
         (ValueRef::Array(left), ValueRef::Array(right)) => {
-            left.len() == right.len() && left.iter().zip(right).all(|(left, right)| equal(left.as_ref(), right.as_ref()))
+            left.len() == right.len()
+                && left.iter().zip(right).all(|(left, right)| equal(left.as_ref(), right.as_ref()))
         }
         (left, right) => left == right,
     }
@@ -238,7 +262,9 @@ fn is_in(left: &Side, right: &Side, event: &Event) -> bool {
     }
     match (left, right.get(event)) {
         (left, Some(ValueRef::Array(items))) => items.iter().any(|item| equal(left, item.as_ref())),
-        (ValueRef::Text(part), Some(ValueRef::Text(whole))) => memchr::memmem::find(whole.as_bytes(), part.as_bytes()).is_some(),
+        (ValueRef::Text(part), Some(ValueRef::Text(whole))) => {
+            memchr::memmem::find(whole.as_bytes(), part.as_bytes()).is_some()
+        }
         (ValueRef::Text(name), Some(ValueRef::Object(object))) => object.get(name).is_some(),
         (left, Some(right)) => equal(left, right),
         (_, None) => false,

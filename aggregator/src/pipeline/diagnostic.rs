@@ -171,7 +171,8 @@ mod tests {
 
     #[test]
     fn shows_the_place() {
-        let source = Arc::new(Source { name: "a.conf".into(), text: "filter {\n  mutate { remove_fields => x }\n}".into() });
+        let source =
+            Arc::new(Source { name: "a.conf".into(), text: "filter {\n  mutate { remove_fields => x }\n}".into() });
         let start = source.text.find("remove_fields").unwrap();
         let span = Span { source: Arc::clone(&source), start, end: start + 13 };
         let shown = Diagnostic::error(&span, "unknown option", "did you mean `remove_field`?").to_string();

@@ -110,7 +110,10 @@ impl Walk<'_> {
 
 /// Notes where two objects differ; objects in objects are followed.
 fn compare(way: &str, before: &Object, after: &Object, changes: &mut Vec<(String, Option<Value>, Option<Value>)>) {
-    let names = before.iter().map(|(name, _)| name).chain(after.iter().map(|(name, _)| name).filter(|name| before.get(name).is_none()));
+    let names = before
+        .iter()
+        .map(|(name, _)| name)
+        .chain(after.iter().map(|(name, _)| name).filter(|name| before.get(name).is_none()));
     for name in names {
         let here = format!("{way}[{name}]");
         match (before.get(name), after.get(name)) {
@@ -125,7 +128,8 @@ impl Trace {
     /// The trace as text for a terminal, with colours if wanted.
     pub fn show(&self, colours: bool) -> String {
         use std::fmt::Write as _;
-        let paint = |code: &str, text: &str| if colours { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() };
+        let paint =
+            |code: &str, text: &str| if colours { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() };
         let shown = |value: &Value| {
             let mut out = Vec::new();
             crate::event::json::write(&mut out, value.as_ref());
@@ -144,10 +148,12 @@ impl Trace {
                     let _ = writeln!(out, "{:indent$}{} ({took:.1?})", "", paint("1", id));
                     for (field, old, new) in changes {
                         if let Some(old) = old {
-                            let _ = writeln!(out, "{:indent$}  {}", "", paint("31", &format!("- {field}: {}", shown(old))));
+                            let _ =
+                                writeln!(out, "{:indent$}  {}", "", paint("31", &format!("- {field}: {}", shown(old))));
                         }
                         if let Some(new) = new {
-                            let _ = writeln!(out, "{:indent$}  {}", "", paint("32", &format!("+ {field}: {}", shown(new))));
+                            let _ =
+                                writeln!(out, "{:indent$}  {}", "", paint("32", &format!("+ {field}: {}", shown(new))));
                         }
                     }
                     if *made > 0 {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use nom::branch::alt;
 use nom::bytes::complete::{is_not, tag, take_while, take_while1};
-use nom::character::complete::{char, digit1, multispace1, one_of};
+use nom::character::complete::{char, digit1, multispace1};
 use nom::combinator::{opt, recognize};
 use nom::multi::{many0_count, many1_count};
 use nom::sequence::{delimited, pair, preceded};
@@ -90,7 +90,8 @@ impl<'a> Reader<'a> {
 
     fn fail<T>(&self, expected: &str, hint: &str) -> Parsed<T> {
         let here = self.here();
-        let found = if here.start == here.end { "the end of the file".to_owned() } else { format!("`{}`", here.text()) };
+        let found =
+            if here.start == here.end { "the end of the file".to_owned() } else { format!("`{}`", here.text()) };
         Err(Box::new(Diagnostic::error(&here, format!("expected {expected}, found {found}"), hint)))
     }
 
@@ -123,7 +124,11 @@ impl<'a> Reader<'a> {
 
     fn deeper<T>(&mut self, read: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
         if self.depth == DEPTH_MAX {
-            return Err(Box::new(Diagnostic::error(&self.here(), format!("this nests deeper than {DEPTH_MAX} levels"), "")));
+            return Err(Box::new(Diagnostic::error(
+                &self.here(),
+                format!("this nests deeper than {DEPTH_MAX} levels"),
+                "",
+            )));
         }
         self.depth += 1;
         let result = read(self);
@@ -243,7 +248,11 @@ impl<'a> Reader<'a> {
                 Some((text, _)) => Literal::Text(text.to_owned()),
                 None => {
                     let here = self.here();
-                    return Err(Box::new(Diagnostic::error(&here, "this text is never closed", "add the closing quote")));
+                    return Err(Box::new(Diagnostic::error(
+                        &here,
+                        "this text is never closed",
+                        "add the closing quote",
+                    )));
                 }
             },
             Some('[') => self.deeper(Self::array)?,
@@ -384,7 +393,8 @@ impl<'a> Reader<'a> {
                 () => {
                     let rest = self.rest();
                     if rest.starts_with("&&") || rest.starts_with("||") {
-                        return self.fail("`and`, `or`, `nand`, `xor` or `{`", "write `and` for `&&` and `or` for `||`");
+                        return self
+                            .fail("`and`, `or`, `nand`, `xor` or `{`", "write `and` for `&&` and `or` for `||`");
                     }
                     return Ok(left);
                 }

@@ -168,7 +168,9 @@ impl<'a> Options<'a> {
         for attribute in self.all(name) {
             let entries: Vec<(&Value, &Value)> = match &attribute.value.literal {
                 Literal::Hash(entries) => entries.iter().map(|(key, value)| (key, value)).collect(),
-                Literal::Array(items) if items.len() % 2 == 0 => items.chunks(2).map(|pair| (&pair[0], &pair[1])).collect(),
+                Literal::Array(items) if items.len() % 2 == 0 => {
+                    items.chunks(2).map(|pair| (&pair[0], &pair[1])).collect()
+                }
                 Literal::Array(_) => {
                     self.wrong(&attribute.value, name, "a hash, or a list of names and values in turn");
                     continue;
@@ -229,7 +231,11 @@ impl<'a> Options<'a> {
     /// The mode of this filter: its own option, or the default.
     pub fn ecs(&mut self) -> Ecs {
         let default = if self.ecs == Ecs::V8 { "v8" } else { "disabled" };
-        if self.choice("ecs_compatibility", &["disabled", "v1", "v8"], default) == "disabled" { Ecs::Disabled } else { Ecs::V8 }
+        if self.choice("ecs_compatibility", &["disabled", "v1", "v8"], default) == "disabled" {
+            Ecs::Disabled
+        } else {
+            Ecs::V8
+        }
     }
 
     /// Refuses what was not asked for; `refused` are options that exist in Logstash and have no meaning here.
@@ -268,9 +274,7 @@ impl Target {
     pub fn path(&self, event: &crate::event::Event) -> Option<std::borrow::Cow<'_, FieldPath>> {
         match self {
             Target::Path(path) => Some(std::borrow::Cow::Borrowed(path)),
-            Target::Template(template) => {
-                FieldPath::parse(&template.render(event)).ok().map(std::borrow::Cow::Owned)
-            }
+            Target::Template(template) => FieldPath::parse(&template.render(event)).ok().map(std::borrow::Cow::Owned),
         }
     }
 }

@@ -111,7 +111,7 @@ impl Program {
             for file in files(path, &mut mistakes) {
                 match read(&file) {
                     Ok(text) => texts.push((file.display().to_string(), text)),
-                    Err(mistake) => mistakes.push(mistake),
+                    Err(mistake) => mistakes.push(*mistake),
                 }
             }
         }
@@ -126,8 +126,13 @@ impl Program {
         Self::build(texts, options, Vec::new())
     }
 
-    fn build(texts: Vec<(String, String)>, options: &LoadOptions, mistakes: Vec<Diagnostic>) -> Result<Self, Vec<Diagnostic>> {
-        let mut builder = Builder { options, diagnostics: mistakes, rules: Vec::new(), inputs: Vec::new(), outputs: Vec::new() };
+    fn build(
+        texts: Vec<(String, String)>,
+        options: &LoadOptions,
+        mistakes: Vec<Diagnostic>,
+    ) -> Result<Self, Vec<Diagnostic>> {
+        let mut builder =
+            Builder { options, diagnostics: mistakes, rules: Vec::new(), inputs: Vec::new(), outputs: Vec::new() };
         let (mut filters, mut routes) = (Vec::new(), Vec::new());
         for (name, text) in texts {
             let source = Arc::new(Source { name, text });
@@ -184,7 +189,9 @@ fn route(routes: &[Route], event: &Event, outputs: &mut Vec<usize>) {
         match step {
             Route::Output(index) => outputs.push(*index),
             Route::If(arms) => {
-                if let Some((_, body)) = arms.iter().find(|(condition, _)| condition.as_ref().is_none_or(|condition| condition.holds(event))) {
+                if let Some((_, body)) =
+                    arms.iter().find(|(condition, _)| condition.as_ref().is_none_or(|condition| condition.holds(event)))
+                {
                     route(body, event, outputs);
                 }
             }
@@ -204,7 +211,9 @@ fn files(path: &Path, mistakes: &mut Vec<Diagnostic>) -> Vec<PathBuf> {
             for entry in entries {
                 match entry {
                     Ok(entry) => found.push(entry.path()),
-                    Err(error) => mistakes.push(Diagnostic::of_file(&shown, format!("cannot read the folder: {error}"), "")),
+                    Err(error) => {
+                        mistakes.push(Diagnostic::of_file(&shown, format!("cannot read the folder: {error}"), ""))
+                    }
                 }
             }
         }
@@ -215,13 +224,14 @@ fn files(path: &Path, mistakes: &mut Vec<Diagnostic>) -> Vec<PathBuf> {
     found
 }
 
-fn read(file: &Path) -> Result<String, Diagnostic> {
+fn read(file: &Path) -> Result<String, Box<Diagnostic>> {
     let shown = file.display().to_string();
-    let fail = |error: std::io::Error| Diagnostic::of_file(&shown, format!("cannot read the file: {error}"), "");
+    let fail =
+        |error: std::io::Error| Box::new(Diagnostic::of_file(&shown, format!("cannot read the file: {error}"), ""));
     let size = std::fs::metadata(file).map_err(fail)?.len();
     if size > FILE_BYTES_MAX {
         let message = format!("the file has {size} bytes; a pipeline file has at most {FILE_BYTES_MAX}");
-        return Err(Diagnostic::of_file(&shown, message, ""));
+        return Err(Box::new(Diagnostic::of_file(&shown, message, "")));
     }
     std::fs::read_to_string(file).map_err(fail)
 }
@@ -255,7 +265,11 @@ impl Builder<'_> {
                         Branch::If(condition) => {
                             if let Some(arm) = condition.arms.first() {
                                 let message = "there are no conditions around inputs";
-                                self.diagnostics.push(Diagnostic::error(&arm.span, message, "put the condition around filters"));
+                                self.diagnostics.push(Diagnostic::error(
+                                    &arm.span,
+                                    message,
+                                    "put the condition around filters",
+                                ));
                             }
                         }
                     }
@@ -323,7 +337,9 @@ impl Builder<'_> {
                 Some((_, instead)) => (*instead).to_owned(),
                 None => match nearest(&plugin.name, FILTERS.iter().map(|(name, _)| *name)) {
                     Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("there are {}", FILTERS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")),
+                    None => {
+                        format!("there are {}", FILTERS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", "))
+                    }
                 },
             };
             self.diagnostics.push(Diagnostic::error(&plugin.span, message, hint));

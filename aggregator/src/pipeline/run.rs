@@ -29,7 +29,9 @@ impl Program {
             let kept = match node {
                 Node::Rule(rule) => self.apply(*rule, event, others, tally),
                 Node::If(arms) => {
-                    let arm = arms.iter().find(|(condition, ..)| condition.as_ref().is_none_or(|condition| condition.holds(event)));
+                    let arm = arms
+                        .iter()
+                        .find(|(condition, ..)| condition.as_ref().is_none_or(|condition| condition.holds(event)));
                     match arm {
                         Some((_, _, body)) => self.block(body, event, others, tally),
                         None => true,

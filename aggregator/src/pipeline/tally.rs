@@ -71,11 +71,13 @@ impl Tally {
         self.count(rule).dropped += 1;
         let level = event.get_str(&LEVEL).unwrap_or_default();
         let service = event.get_str(&SERVICE).unwrap_or_default();
-        if let Some((last, count)) = &mut self.last {
-            if last.rule == rule && *last.level == *level && *last.service == *service {
-                *count += 1;
-                return;
-            }
+        if let Some((last, count)) = &mut self.last
+            && last.rule == rule
+            && *last.level == *level
+            && *last.service == *service
+        {
+            *count += 1;
+            return;
         }
         self.settle();
         let key = Dropped { rule, level: name(level), service: name(service) };

@@ -142,16 +142,6 @@ impl Format {
         Ok(Self { items })
     }
 
-    /// Whether it says the year.
-    pub fn has_year(&self) -> bool {
-        self.items.iter().any(|item| matches!(item, Item::Field(Field::Year | Field::WeekYear, _)))
-    }
-
-    /// Whether it says the offset or the zone.
-    pub fn has_zone(&self) -> bool {
-        self.items.iter().any(|item| matches!(item, Item::Field(Field::Offset | Field::ZoneName, _)))
-    }
-
     /// Appends `time`, in UTC.
     pub fn write(&self, time: Timestamp, out: &mut String) {
         let zoned = time.to_zoned(TimeZone::UTC);

@@ -28,8 +28,17 @@ struct Parts {
 
 /// Zone names that Joda knows by their letters.
 const ZONES: &[(&str, i8)] = &[
-    ("UTC", 0), ("GMT", 0), ("UT", 0), ("EST", -5), ("EDT", -4), ("CST", -6), ("CDT", -5), ("MST", -7), ("MDT", -6),
-    ("PST", -8), ("PDT", -7),
+    ("UTC", 0),
+    ("GMT", 0),
+    ("UT", 0),
+    ("EST", -5),
+    ("EDT", -4),
+    ("CST", -6),
+    ("CDT", -5),
+    ("MST", -7),
+    ("MDT", -6),
+    ("PST", -8),
+    ("PDT", -7),
 ];
 
 impl Format {
@@ -303,10 +312,7 @@ pub fn iso8601(text: &str, zone: &TimeZone) -> Option<Timestamp> {
                 parts.second = second;
                 if let Some(body) = rest.strip_prefix(['.', ',']) {
                     let len = body.bytes().take_while(u8::is_ascii_digit).count();
-                    rest = Parts::default().read(Field::Fraction, len, false, body, &locale::ENGLISH, Timestamp::UNIX_EPOCH)?;
-                    let digits = &body[..len.min(9)];
-                    let scale = 10i32.pow(9 - u32::try_from(digits.len()).ok()?);
-                    parts.nanosecond = digits.parse::<i32>().ok()? * scale;
+                    rest = parts.read(Field::Fraction, len, false, body, &locale::ENGLISH, Timestamp::UNIX_EPOCH)?;
                 }
             }
         }

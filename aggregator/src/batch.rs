@@ -6,7 +6,9 @@ use std::sync::Arc;
 use tokio::task::{JoinError, JoinSet};
 use weir_lumberjack::Version;
 
-use crate::output::{Buffer, Length, Output};
+use crate::engine::Pipeline;
+use crate::event::{Event, Identity};
+use crate::output::{Buffer, Length, Name, Output};
 
 /// What one window counts against the bound of a batch: many empty windows must not grow it without end.
 const WINDOW_BYTES: usize = 16;
@@ -22,7 +24,9 @@ pub(crate) struct WindowMark {
 
 /// See the module.
 pub(crate) struct Batch {
-    outputs: Arc<[Output]>,
+    pipeline: Arc<Pipeline>,
+    /// Used again for each event.
+    places: Vec<usize>,
     buffers: Vec<Buffer>,
     windows: Vec<WindowMark>,
     /// Length of each buffer at the end of the last window; what lies behind belongs to an open window.
@@ -31,18 +35,42 @@ pub(crate) struct Batch {
 
 impl Batch {
     /// An empty batch for these outputs.
-    pub fn new(outputs: &Arc<[Output]>) -> Self {
+    pub fn new(pipeline: &Arc<Pipeline>) -> Self {
         Self {
-            outputs: outputs.clone(),
-            buffers: outputs.iter().map(Output::buffer).collect(),
+            pipeline: pipeline.clone(),
+            places: Vec::new(),
+            buffers: pipeline.outputs().iter().map(Output::buffer).collect(),
             windows: Vec::new(),
-            whole: vec![Length::default(); outputs.len()],
+            whole: vec![Length::default(); pipeline.outputs().len()],
         }
     }
 
-    /// The outputs and their buffers, to append an event to.
-    pub fn parts(&mut self) -> (&[Output], &mut [Buffer]) {
-        (&self.outputs, &mut self.buffers)
+    /// Appends the documents of one event to the buffers of the outputs that each of them goes to.
+    pub fn append(&mut self, events: &[Event], id: &str, identity: Option<Identity>) {
+        if let [event] = events {
+            let name = Name { id, identity, nth: 0, is_first: true, is_last: true };
+            return self.pipeline.append(event, name, &mut self.places, &mut self.buffers);
+        }
+        // Which of them is an output's first and last is known only when all have been sent their way.
+        for output in 0..self.buffers.len() {
+            let goes_there = |event: &Event, places: &mut Vec<usize>| {
+                self.pipeline.places(event, places);
+                places.contains(&output)
+            };
+            let mut places = std::mem::take(&mut self.places);
+            let these: Vec<usize> = (0..events.len()).filter(|n| goes_there(&events[*n], &mut places)).collect();
+            self.places = places;
+            for nth in &these {
+                let (is_first, is_last) = (these.first() == Some(nth), these.last() == Some(nth));
+                let name = Name { id, identity, nth: *nth, is_first, is_last };
+                self.pipeline.outputs()[output].append(&events[*nth], name, &mut self.buffers[output]);
+            }
+        }
+    }
+
+    /// Which pipeline filled it.
+    pub fn generation(&self) -> u64 {
+        self.pipeline.generation
     }
 
     /// Says that the events of one more window are complete.
@@ -89,7 +117,7 @@ impl Batch {
         if !has_tail {
             return std::mem::replace(self, next);
         }
-        let mut tail = Self::new(&self.outputs);
+        let mut tail = Self::new(&self.pipeline);
         tail.buffers =
             self.buffers.iter_mut().zip(&self.whole).map(|(buffer, whole)| buffer.split_off(*whole)).collect();
         std::mem::replace(self, tail)
@@ -113,11 +141,11 @@ impl Batch {
         let mut others = JoinSet::new();
         for n in filled {
             let buffer = std::mem::take(&mut buffers[n]);
-            let outputs = self.outputs.clone();
-            others.spawn(async move { outputs[n].deliver(buffer).await });
+            let pipeline = self.pipeline.clone();
+            others.spawn(async move { pipeline.outputs()[n].deliver(buffer).await });
         }
         if let Some(n) = last {
-            self.outputs[n].deliver(std::mem::take(&mut buffers[n])).await;
+            self.pipeline.outputs()[n].deliver(std::mem::take(&mut buffers[n])).await;
         }
         while let Some(result) = others.join_next().await {
             result?;

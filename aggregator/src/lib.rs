@@ -2,24 +2,32 @@
 //! them:
 //! - `settings`: what was typed, and what it means;
 //! - `receive`: the Beats port, and one connection on it;
+//! - `input`: the other inputs of pipeline files;
+//! - `start`: binds and runs them;
 //! - `event`: the one event type;
-//! - `pipeline`: text to checked program, and running it; `filter`: the filters, one to a file;
 //! - `work`: from a received document to the buffers of the outputs;
+//! - `engine`: the pipeline that runs now, and its reloading;
+//! - `pipeline`: text to checked program, and the program run on events;
+//! - `filter`: what a program is made of, one filter to a file;
 //! - `level`: which level a line states;
+//! - `ledger`: what was dropped, counted;
 //! - `batch`: what some windows have become, and which acknowledgements wait for it;
 //! - `output`: delivery.
 //!
 //! It keeps nothing on disk, acknowledges nothing before it is delivered, and can be killed at any moment.
 
 mod batch;
+mod engine;
 pub mod event;
 pub mod filter;
+mod input;
+mod ledger;
 pub mod level;
 mod output;
 pub mod pipeline;
 mod receive;
 mod settings;
-mod stand_in;
+mod start;
 mod work;
 
 pub use settings::{Config, Settings};
@@ -30,11 +38,13 @@ use thiserror::Error;
 use tokio::net::TcpListener;
 use weir_daemon::{Health, Metrics, Shutdown, admin};
 
-use output::Output;
+use engine::{Builder, Engine};
+use ledger::Ledger;
+use output::build::Surroundings;
 use output::elasticsearch::Elasticsearch;
+use pipeline::Diagnostic;
 use receive::Receiver;
 use receive::budget::Budget;
-use work::Engine;
 
 /// Why an aggregator cannot start, or had to stop.
 #[derive(Debug, Error)]
@@ -47,33 +57,96 @@ pub enum Error {
         /// What the system said.
         reason: std::io::Error,
     },
+    /// Pipeline files are wrong.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Pipelines(Vec<Diagnostic>),
+}
+
+/// Reads the pipeline files of `config`, their inputs and outputs too, and tells every mistake in them: errors, and what
+/// is suspicious. Nothing is started.
+pub fn check(config: &Config) -> Vec<Diagnostic> {
+    let (metrics, health) = (Metrics::new(), Health::new());
+    let surroundings = Surroundings {
+        bulk: config.bulk.clone(),
+        index: config.index.clone(),
+        metrics: metrics.clone(),
+        health: health.clone(),
+    };
+    let cluster = Arc::new(Elasticsearch::new(Vec::new(), config.bulk.clone(), &metrics, health));
+    let builder = Builder { surroundings, cluster, insecure: config.insecure };
+    match config.files.load().and_then(|program| builder.build(program, 1)) {
+        Ok((_, _, warnings)) => warnings,
+        Err(mistakes) => mistakes,
+    }
 }
 
 /// Runs the aggregator on a bound Beats listener until shutdown; then what was received whole is delivered and
-/// acknowledged, within ten seconds.
+/// acknowledged, within ten seconds. If the pipeline files have inputs that end (standard input, files to be read once)
+/// and no others, it ends with them.
 ///
 /// # Errors
 /// When it cannot start.
 pub async fn run(config: Config, listener: TcpListener, metrics: Metrics, shutdown: Shutdown) -> Result<(), Error> {
     let health = Health::new();
-    let mut admin_server = None;
-    if let Some(address) = config.admin {
-        let listener = TcpListener::bind(address)
-            .await
-            .map_err(|reason| Error::Listen { address: address.to_string(), reason })?;
-        admin_server = Some(tokio::spawn(admin::serve(listener, metrics.clone(), health.clone(), shutdown.clone())));
+    let surroundings = Surroundings {
+        bulk: config.bulk.clone(),
+        index: config.index,
+        metrics: metrics.clone(),
+        health: health.clone(),
+    };
+    let cluster = Arc::new(Elasticsearch::new(config.hosts, config.bulk, &metrics, health.clone()));
+    let builder = Builder { surroundings, cluster, insecure: config.insecure };
+    let built = config.files.load().and_then(|program| builder.build(program, 1));
+    let (pipeline, inputs, warnings) = built.map_err(Error::Pipelines)?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
     }
-    let output = Elasticsearch::new(config.hosts, config.bulk, &metrics, health.clone());
-    let outputs: Arc<[Output]> = Arc::new([Output::Elasticsearch(Arc::new(output))]);
-    let engine = Engine::new(outputs, config.index, &metrics);
-    let budget = Budget::new(config.memory_bytes_max);
-    Receiver::new(engine, config.receive, budget, &metrics).serve(listener, config.tls, shutdown).await;
-    if let Some(server) = admin_server {
-        match server.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "the admin port broke"),
-            Err(error) => tracing::warn!(%error, "the admin port broke"),
-        }
+    let bound = start::bind(inputs, &listener).await?;
+    let admin_listener = match config.admin {
+        Some(address) => Some(start::listen(address).await?),
+        None => None,
+    };
+
+    // Everything that can fail is done. What runs here ends by `shutdown`, the later by the end of the earlier.
+    let admin_server = admin_listener
+        .map(|listener| tokio::spawn(admin::serve(listener, metrics.clone(), health.clone(), shutdown.clone())));
+    let ledger = config.ledger_index.map(|index| Ledger::new(index, &metrics));
+    let engine = Engine::new(pipeline, ledger.clone(), config.beats_fields, &metrics);
+    let events_are_over = Shutdown::new();
+    let keeping = ledger.map(|ledger| {
+        let engine = engine.clone();
+        tokio::spawn(ledger.keep(move || engine.cluster(), events_are_over.clone()))
+    });
+    let reloading = (!config.pipelines_reload.is_zero() && !config.files.uses_built_in()).then(|| {
+        let reload = engine.clone().reload(config.files, builder, config.pipelines_reload, health, shutdown.clone());
+        tokio::spawn(reload)
+    });
+    let receiver =
+        Receiver::new(engine.clone(), config.receive.clone(), Budget::new(config.memory_bytes_max), &metrics);
+    let receiving = tokio::spawn(receiver.clone().serve(listener, config.tls, Arc::default(), shutdown.clone()));
+    start::run(bound, &receiver, config.receive.connection_bytes_max, &shutdown).await;
+    finish("the Beats port", receiving).await;
+    events_are_over.cancel();
+    if let Some(task) = keeping {
+        finish("the drop ledger", task).await;
+    }
+    if let Some(task) = reloading {
+        finish("the reloading of pipelines", task).await;
+    }
+    if let Some(task) = admin_server
+        && let Some(Err(error)) = finish("the admin port", task).await
+    {
+        tracing::warn!(%error, "the admin port broke");
     }
     Ok(())
+}
+
+async fn finish<T>(what: &str, task: tokio::task::JoinHandle<T>) -> Option<T> {
+    match task.await {
+        Ok(value) => Some(value),
+        Err(error) => {
+            tracing::error!(%error, "{what} broke down");
+            None
+        }
+    }
 }

@@ -10,12 +10,12 @@ use weir_daemon::exposure;
 use weir_daemon::settings::{Bytes, Mistake, Span, list};
 use weir_daemon::tls::{Reloading, TlsFiles, server_config};
 
+use crate::engine::PipelineFiles;
+use crate::output::build::ANSWER_TIME_MAX;
 use crate::output::elasticsearch::BulkSettings;
 use crate::output::http::{Credentials, Host};
 use crate::receive::ReceiveLimits;
 
-/// Time that a host has to answer one `_bulk` request; Logstash's output gives 60 s too.
-const ANSWER_TIME_MAX: Duration = Duration::from_secs(60);
 /// One gigabyte: a batch's offsets are 32-bit numbers.
 const BATCH_BYTES_MAX: u64 = 1 << 30;
 /// Less memory than this would stop a window of Filebeat's default size half-way.
@@ -132,9 +132,8 @@ pub struct Config {
     pub(crate) admin: Option<SocketAddr>,
     pub(crate) insecure: bool,
     pub(crate) tls: Option<Arc<Reloading<rustls::ServerConfig>>>,
-    pub(crate) pipelines: Vec<PathBuf>,
+    pub(crate) files: PipelineFiles,
     pub(crate) pipelines_reload: Duration,
-    pub(crate) built_in: Vec<(String, String)>,
     pub(crate) hosts: Vec<Host>,
     pub(crate) index: String,
     pub(crate) bulk: BulkSettings,
@@ -249,9 +248,8 @@ impl Settings {
             admin,
             insecure: self.insecure,
             tls,
-            pipelines: self.pipelines.iter().map(PathBuf::from).collect(),
+            files: PipelineFiles { paths: self.pipelines.iter().map(PathBuf::from).collect(), built_in: Vec::new() },
             pipelines_reload: self.pipelines_reload.get(),
-            built_in: Vec::new(),
             hosts,
             index: self.index.clone(),
             bulk: BulkSettings {
@@ -259,6 +257,7 @@ impl Settings {
                 request_items_max: self.request_documents_max,
                 request_bytes_max,
                 wait_max: self.retry_wait_max.get(),
+                ingest_pipeline: None,
             },
             receive: ReceiveLimits {
                 frames,
@@ -279,7 +278,7 @@ impl Config {
     /// Pipelines to run when none of the configured paths exists: pairs of file name and text.
     #[must_use]
     pub fn with_built_in_pipelines(mut self, sources: &[(&str, &str)]) -> Self {
-        self.built_in = sources.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+        self.files.built_in = sources.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
         self
     }
 
@@ -290,7 +289,7 @@ impl Config {
 
     /// The pipeline files and folders that were named; empty: the built-in ones.
     pub fn pipelines(&self) -> &[PathBuf] {
-        &self.pipelines
+        &self.files.paths
     }
 }
 

@@ -1,5 +1,6 @@
 //! A `_bulk` server that keeps documents by `_id`, and misbehaves as it is told.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -186,11 +187,12 @@ impl BulkServer {
                         end: action["_end"].as_u64(),
                         document: (*document).clone(),
                     };
-                    if state.documents.contains_key(&id) {
-                        409
-                    } else {
-                        state.documents.insert(id, stored);
-                        201
+                    match state.documents.entry(id) {
+                        Entry::Occupied(_) => 409,
+                        Entry::Vacant(place) => {
+                            place.insert(stored);
+                            201
+                        }
                     }
                 }
             };

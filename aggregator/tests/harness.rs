@@ -59,6 +59,11 @@ impl Aggregator {
         self.shutdown.cancel();
     }
 
+    /// Waits until it ends by itself.
+    pub async fn ended(self) {
+        self.task.await.unwrap().unwrap();
+    }
+
     pub async fn stop(self) {
         self.shutdown.cancel();
         self.task.await.unwrap().unwrap();

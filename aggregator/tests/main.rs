@@ -3,6 +3,8 @@
 mod bulk_server;
 mod delivery;
 mod harness;
+mod inputs;
 mod level_accuracy;
 mod lumberjack_client;
+mod pipelines;
 mod receive;

@@ -41,6 +41,8 @@ pub(crate) struct BulkSettings {
     pub request_bytes_max: usize,
     /// Longest wait between two attempts.
     pub wait_max: Duration,
+    /// Elasticsearch's ingest pipeline that documents go through there.
+    pub ingest_pipeline: Option<String>,
 }
 
 /// One Elasticsearch output.
@@ -51,6 +53,7 @@ pub(crate) struct Elasticsearch {
     /// What answers there, see [`Elasticsearch::writes_ends`].
     kind: AtomicU8,
     settings: BulkSettings,
+    path: String,
     health: Health,
     troubled: AtomicBool,
     requests: Counter,
@@ -73,8 +76,13 @@ impl Elasticsearch {
     /// An output to one cluster, of one host at least.
     pub fn new(hosts: Vec<Host>, settings: BulkSettings, metrics: &Metrics, health: Health) -> Self {
         let counter = |name, help| metrics.counter(name, help, &[]);
+        let path = match &settings.ingest_pipeline {
+            Some(name) => format!("{BULK_PATH}&pipeline={name}"),
+            None => BULK_PATH.to_owned(),
+        };
         Self {
             hosts,
+            path,
             current: AtomicUsize::new(0),
             kind: AtomicU8::new(KIND_UNKNOWN),
             settings,
@@ -200,7 +208,7 @@ impl Elasticsearch {
         let gzip = !host.is_loopback();
         let bytes = if gzip { compress(&plain) } else { plain };
         self.requests.inc();
-        host.send(Method::POST, BULK_PATH, Payload { bytes, content_type: Some("application/x-ndjson"), gzip }).await
+        host.send(Method::POST, &self.path, Payload { bytes, content_type: Some("application/x-ndjson"), gzip }).await
     }
 
     /// Sorts items by their fate, and puts what is to be sent again into one chunk, in order.

@@ -115,9 +115,7 @@ impl Host {
                 let key = if api_key.contains(':') { base64(api_key.as_bytes()) } else { api_key.clone() };
                 Some(format!("ApiKey {key}"))
             }
-            (_, Credentials { user, password, .. }) if !user.is_empty() => {
-                Some(format!("Basic {}", base64(format!("{user}:{password}").as_bytes())))
-            }
+            (_, Credentials { user, password, .. }) if !user.is_empty() => Some(basic(user, password)),
             (Some(user), _) => Some(format!("Basic {}", base64(user.as_bytes()))),
             _ => None,
         };
@@ -253,6 +251,11 @@ pub(crate) struct Payload {
     pub content_type: Option<&'static str>,
     /// Whether they are compressed.
     pub gzip: bool,
+}
+
+/// The `Authorization` of basic authentication.
+pub(crate) fn basic(user: &str, password: &str) -> String {
+    format!("Basic {}", base64(format!("{user}:{password}").as_bytes()))
 }
 
 /// Standard base64 with padding (RFC 4648), for basic authentication.

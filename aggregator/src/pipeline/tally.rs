@@ -84,6 +84,11 @@ impl Tally {
         self.last = Some((key, 1));
     }
 
+    /// What was dropped last, since the last call of [`Tally::take_dropped`].
+    pub fn last_dropped(&self) -> Option<&Dropped> {
+        self.last.as_ref().map(|(dropped, _)| dropped)
+    }
+
     fn settle(&mut self) {
         let Some((mut key, count)) = self.last.take() else { return };
         if self.dropped.len() >= DROPPED_KEYS_MAX && !self.dropped.contains_key(&key) {

@@ -14,6 +14,7 @@ use weir_daemon::Shutdown;
 use weir_lumberjack::{Decoder, Item, Refused, Version, encode_ack};
 
 use crate::batch::{Batch, WindowMark};
+use crate::input::Additions;
 use crate::receive::Receiver;
 use crate::receive::budget::Share;
 use crate::work::Worker;
@@ -93,6 +94,7 @@ pub(crate) struct Connection<S> {
     delivering: Vec<WindowMark>,
     delivering_bytes: usize,
     delivering_since: Instant,
+    delivering_generation: u64,
     /// The decoder has nothing more to give without further bytes.
     starved: bool,
     version: Version,
@@ -106,8 +108,8 @@ pub(crate) struct Connection<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// A connection that was accepted (and whose TLS handshake is done).
-    pub fn new(socket: S, receiver: &Arc<Receiver>, peer: std::net::SocketAddr) -> Self {
-        let worker = Worker::new(&receiver.engine, peer.ip());
+    pub fn new(socket: S, receiver: &Arc<Receiver>, additions: &Arc<Additions>) -> Self {
+        let mut worker = Worker::new(&receiver.engine, additions);
         let now = Instant::now();
         Self {
             socket,
@@ -120,6 +122,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             delivering: Vec::new(),
             delivering_bytes: 0,
             delivering_since: now,
+            delivering_generation: 0,
             starved: true,
             version: Version::V2,
             last_read: now,
@@ -198,7 +201,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     self.starved = true;
                     return;
                 }
-                Ok(Some(Item::Event { document, .. })) => self.worker.event(document, &mut self.batch),
+                Ok(Some(Item::Event { document, .. })) => self.worker.document(document, &mut self.batch),
                 Ok(Some(Item::Window { version, .. })) => {
                     self.version = version;
                     self.window_ticks = 0;
@@ -242,6 +245,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.delivering = windows;
         self.delivering_bytes = batch.bytes();
         self.delivering_since = Instant::now();
+        self.delivering_generation = batch.generation();
         self.delivery.spawn(batch.deliver());
         Ok(())
     }
@@ -286,7 +290,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.begin_end(End::Memory);
         }
         if !self.delivery.is_empty()
-            && self.worker.is_replaced()
+            && self.receiver.engine.generation() != self.delivering_generation
             && self.delivering_since.elapsed() >= REPLACED_TIME_MAX
         {
             return Err(End::Replaced);

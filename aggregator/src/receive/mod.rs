@@ -14,7 +14,8 @@ use tokio_rustls::TlsAcceptor;
 use weir_daemon::tls::Reloading;
 use weir_daemon::{Counter, Gauge, Metrics, Shutdown};
 
-use crate::work::Engine;
+use crate::engine::Engine;
+use crate::input::Additions;
 use budget::Budget;
 use connection::{Connection, End};
 use peers::{Peers, Place};
@@ -106,6 +107,7 @@ impl Receiver {
         self: Arc<Self>,
         listener: TcpListener,
         tls: Option<Arc<Reloading<rustls::ServerConfig>>>,
+        additions: Arc<Additions>,
         shutdown: Shutdown,
     ) {
         let mut connections = JoinSet::new();
@@ -122,8 +124,11 @@ impl Receiver {
                 }
             };
             if let Some((stream, peer, place)) = accepted {
-                let (receiver, tls, shutdown) = (self.clone(), tls.clone(), shutdown.clone());
-                connections.spawn(async move { receiver.serve_one(stream, peer, place, tls, &shutdown).await });
+                let (receiver, tls, additions, shutdown) =
+                    (self.clone(), tls.clone(), additions.clone(), shutdown.clone());
+                connections.spawn(async move {
+                    receiver.serve_one(stream, peer, place, tls, &additions, &shutdown).await;
+                });
             }
         }
         drop(listener);
@@ -156,17 +161,18 @@ impl Receiver {
         peer: SocketAddr,
         place: Place,
         tls: Option<Arc<Reloading<rustls::ServerConfig>>>,
+        additions: &Arc<Additions>,
         shutdown: &Shutdown,
     ) {
         // An acknowledgement is six bytes that a peer waits for. Failing to set it costs only time.
         let _ = stream.set_nodelay(true);
         self.counts.open.add(1);
         let end = match tls {
-            None => Connection::new(stream, &self, peer).serve(shutdown).await,
+            None => Connection::new(stream, &self, additions).serve(shutdown).await,
             Some(tls) => {
                 let handshake = TlsAcceptor::from(tls.get()).accept(stream);
                 match tokio::time::timeout(HANDSHAKE_TIME_MAX, handshake).await {
-                    Ok(Ok(stream)) => Connection::new(stream, &self, peer).serve(shutdown).await,
+                    Ok(Ok(stream)) => Connection::new(stream, &self, additions).serve(shutdown).await,
                     Ok(Err(error)) => End::Socket(error),
                     Err(_) => End::Socket(std::io::ErrorKind::TimedOut.into()),
                 }

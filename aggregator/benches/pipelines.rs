@@ -97,7 +97,8 @@ fn main() {
 }
 
 fn texts(folder: &Path) -> Vec<(String, String)> {
-    let mut files: Vec<_> = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()).collect();
+    let mut files: Vec<_> =
+        fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()).collect();
     files.retain(|path| path.extension().is_some_and(|extension| extension == "conf"));
     files.sort();
     files.iter().map(|path| (path.display().to_string(), fs::read_to_string(path).expect("a file"))).collect()
@@ -170,10 +171,9 @@ fn mixed_line(n: u64) -> String {
             "time=\"2026-03-01T12:00:{s:02}Z\" level={} msg=\"checked {i} items\" took={m}ms",
             level("debug", "warning")
         ),
-        4 => format!(
-            "2026-03-01 12:00:{s:02},{m:03} - worker.tasks - {} - task {i} finished",
-            level("INFO", "WARNING")
-        ),
+        4 => {
+            format!("2026-03-01 12:00:{s:02},{m:03} - worker.tasks - {} - task {i} finished", level("INFO", "WARNING"))
+        }
         5 => format!(
             "{}, [2026-03-01T12:00:{s:02}.{m:06} #12] {:>5} -- : took {m} ms",
             level("I", "E"),

@@ -44,7 +44,17 @@ fn the_files_are_clean() {
 #[test]
 fn the_folder_keeps_what_states_no_low_level() {
     const FIELDS: [&str; 11] = [
-        "@timestamp", "message", "log", "stream", "host", "container", "service", "orchestrator", "event", "labels", "tags",
+        "@timestamp",
+        "message",
+        "log",
+        "stream",
+        "host",
+        "container",
+        "service",
+        "orchestrator",
+        "event",
+        "labels",
+        "tags",
     ];
     let program = Program::load(&[folder()], &LoadOptions::default()).expect("pipelines without mistakes");
     let sample = std::fs::read_to_string(folder().join("whole.in")).expect("whole.in");
@@ -63,7 +73,8 @@ fn the_folder_keeps_what_states_no_low_level() {
         let mut json = Vec::new();
         event.write_json(&mut json);
         let json: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
-        let unknown: Vec<_> = json.as_object().expect("an object").keys().filter(|k| !FIELDS.contains(&k.as_str())).collect();
+        let unknown: Vec<_> =
+            json.as_object().expect("an object").keys().filter(|k| !FIELDS.contains(&k.as_str())).collect();
         assert!(unknown.is_empty(), "kept with {unknown:?}");
     }
 }

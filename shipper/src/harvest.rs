@@ -312,25 +312,22 @@ impl Harvester {
         }
         let mut more = false;
         let mut moved = false;
-        if !slot.excluded && self.ready.is_none() {
-            if slot.stream.waits() {
-                moved |= slot.stream.give_up_waiting(now, &mut self.batch, &self.rules, &self.counters);
-            }
-            if let Some(news) = slot.stream.chain.news(slot.tried) {
-                let turn =
-                    slot.stream.read(&mut self.buffer, QUANTUM_BYTES, &mut self.batch, &self.rules, &self.counters);
-                match turn {
-                    Ok(turn) => {
-                        moved |= turn.moved;
-                        more = turn.more || turn.full;
-                        slot.tried = if turn.moved || more { None } else { Some(news) };
-                    }
-                    Err(error) => {
-                        self.counters.io_errors.inc();
-                        tracing::warn!(%error, log = %slot.stream.chain.path().display(), "cannot read log");
-                    }
+        let may_read = !slot.excluded && self.ready.is_none();
+        if may_read && let Some(news) = slot.stream.chain.news(slot.tried) {
+            match slot.stream.read(&mut self.buffer, QUANTUM_BYTES, &mut self.batch, &self.rules, &self.counters) {
+                Ok(turn) => {
+                    moved |= turn.moved;
+                    more = turn.more || turn.full;
+                    slot.tried = if turn.moved || more { None } else { Some(news) };
+                }
+                Err(error) => {
+                    self.counters.io_errors.inc();
+                    tracing::warn!(%error, log = %slot.stream.chain.path().display(), "cannot read log");
                 }
             }
+        }
+        if may_read && !more && slot.stream.waits() {
+            moved |= slot.stream.give_up_waiting(now, &mut self.batch, &self.rules, &self.counters);
         }
         if moved && !slot.touched {
             slot.touched = true;
@@ -340,8 +337,12 @@ impl Harvester {
             self.release(index);
             return false;
         }
-        let interval = if moved || more || slot.stream.waits() { POLL_MIN } else { (slot.interval * 2).min(POLL_MAX) };
-        let at = if more { now } else { now + interval };
+        let interval = if moved || more { POLL_MIN } else { (slot.interval * 2).min(POLL_MAX) };
+        let mut at = if more { now } else { now + interval };
+        if let Some(ends) = slot.stream.patience_ends() {
+            // Not before the next tick: while the queue is full, patience may have ended long ago.
+            at = at.min(ends.max(now + POLL_MIN));
+        }
         self.schedule_at(index, at, interval);
         if self.batch.window.bytes() >= self.rules.window_bytes
             || self.batch.window.events() as usize >= self.rules.window_events

@@ -4,7 +4,7 @@
 //! - `discover` (which logs exist) and `choose` (which of them are shipped), woken early by `watch`;
 //! - `identity` (is this the file I knew?) and `tail` (the files of one log, in order, through rotation);
 //! - `docker` (the json-file line and `config.v2.json`), `escape` and `time` (text and times as JSON wants them);
-//! - `stream` (one log from bytes to events), `batch` (one window under way);
+//! - `stream` (one log from bytes to events), `multiline` (which lines belong together), `batch` (one window under way);
 //! - `harvest` (the thread that owns all logs and gives each its turn), `send` (the connection to an aggregator);
 //! - `registry` (acknowledged positions on disk).
 //!
@@ -18,6 +18,7 @@ mod docker;
 mod escape;
 mod harvest;
 mod identity;
+mod multiline;
 mod registry;
 mod run;
 mod send;

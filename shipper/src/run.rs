@@ -102,6 +102,7 @@ pub async fn run(config: Config, metrics: Metrics, shutdown: Shutdown) -> Result
         host_name: config.host_name.clone(),
         node: node(&config),
         labels: config.labels.clone(),
+        grouping: config.grouping.clone(),
     };
     let parts = Parts {
         rules,

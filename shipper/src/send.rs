@@ -159,38 +159,43 @@ impl Sender {
         let (mut reader, mut writer) = tokio::io::split(link);
         let mut decoder = AckDecoder::new();
         let mut incoming = [0_u8; 512];
-        let mut outgoing: Vec<u8> = Vec::new();
+        let mut compressed: Vec<u8> = Vec::new();
+        // Windows that are written whole on this connection; the one behind them is being written.
+        let mut sent = 0;
         let mut written = 0;
-        // How many of the flights are encoded on this connection.
-        let mut encoded = 0;
         let mut closed = false;
         let mut flushed = true;
         let mut deadline = Instant::now() + self.config.timeout;
         loop {
-            if written == outgoing.len() {
-                outgoing.clear();
-                written = 0;
-                if let Some(flight) = flights.get_mut(encoded) {
-                    match &mut compressor {
-                        Some(compressor) => flight
-                            .batch
-                            .window
-                            .compress(compressor, &mut outgoing)
-                            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?,
-                        None => outgoing.extend_from_slice(flight.batch.window.plain()),
+            let under_way = flights.len();
+            let outgoing: &[u8] = match (flights.get_mut(sent), &mut compressor) {
+                (None, _) => &[],
+                (Some(flight), None) => flight.batch.window.plain(),
+                (Some(flight), Some(compressor)) => {
+                    if compressed.is_empty() {
+                        let done = flight.batch.window.compress(compressor, &mut compressed);
+                        done.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
                     }
-                    if encoded == 0 {
+                    &compressed
+                }
+            };
+            if !outgoing.is_empty() && written == outgoing.len() {
+                compressed.clear();
+                written = 0;
+                sent += 1;
+                continue;
+            }
+            if closed && under_way == 0 {
+                return Ok(());
+            }
+            let room = under_way < self.config.pipelining && !closed;
+            let waits = sent > 0 || written > 0;
+            tokio::select! {
+                wrote = write_or_flush(&mut writer, &outgoing[written..]), if !outgoing.is_empty() || !flushed => {
+                    let wrote = wrote?;
+                    if !waits {
                         deadline = Instant::now() + self.config.timeout;
                     }
-                    encoded += 1;
-                } else if closed && flights.is_empty() {
-                    return Ok(());
-                }
-            }
-            let room = flights.len() < self.config.pipelining && !closed;
-            tokio::select! {
-                wrote = write_or_flush(&mut writer, &outgoing[written..]), if written < outgoing.len() || !flushed => {
-                    let wrote = wrote?;
                     flushed = wrote == 0;
                     written += wrote;
                     self.counters.sent_bytes.add(wrote as u64);
@@ -203,25 +208,25 @@ impl Sender {
                     deadline = Instant::now() + self.config.timeout;
                     let mut bytes = &incoming[..read];
                     while let Some(sequence) = decoder.next(&mut bytes).map_err(io::Error::other)? {
-                        self.acknowledge(sequence, flights, &mut encoded)?;
+                        self.acknowledge(sequence, flights, &mut sent)?;
                     }
                 }
                 batch = self.batches.recv(), if room => match batch {
                     Some(batch) => flights.push_back(Flight { batch, acked: 0 }),
                     None => closed = true,
                 },
-                () = sleep_until(deadline), if !flights.is_empty() => {
+                () = sleep_until(deadline), if under_way > 0 => {
                     return Err(io::Error::new(io::ErrorKind::TimedOut, "no sign of life while a window waits"));
                 }
             }
         }
     }
 
-    fn acknowledge(&self, sequence: u32, flights: &mut VecDeque<Flight>, encoded: &mut usize) -> io::Result<()> {
+    fn acknowledge(&self, sequence: u32, flights: &mut VecDeque<Flight>, sent: &mut usize) -> io::Result<()> {
         if sequence == 0 {
             return Ok(());
         }
-        let Some(flight) = flights.front_mut().filter(|_| *encoded > 0) else {
+        let Some(flight) = flights.front_mut() else {
             return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{sequence} acknowledged, nothing sent")));
         };
         let events = flight.batch.window.events();
@@ -230,10 +235,13 @@ impl Sender {
             return Err(io::Error::new(io::ErrorKind::InvalidData, what));
         }
         flight.acked = sequence;
+        if sequence == events && *sent == 0 {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "a window acknowledged before it was sent"));
+        }
         if sequence == events
             && let Some(flight) = flights.pop_front()
         {
-            *encoded -= 1;
+            *sent -= 1;
             self.counters.windows.inc();
             self.counters.acked_events.add(u64::from(events));
             // The harvester is gone only when all is over.

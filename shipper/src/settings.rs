@@ -9,6 +9,7 @@ use weir_daemon::settings::{Bytes, Mistake, Span, list};
 use weir_daemon::tls::TlsFiles;
 
 use crate::choose::Choice;
+use crate::multiline::Grouping;
 
 /// Events of one window: what Filebeat sends at most.
 const WINDOW_EVENTS: usize = 2048;
@@ -51,8 +52,16 @@ pub struct Settings {
     pub host_name: Option<String>,
     /// What tells this node from others in the identity of its sources; unset: the machine id.
     pub node_id: Option<String>,
-    /// Join stack traces and the like: `auto` or `off`.
+    /// Join stack traces and the like: `auto`, `off`, or `pattern` for the three keys below.
     pub multiline: String,
+    /// As Filebeat's `multiline.pattern`.
+    pub multiline_pattern: String,
+    /// As Filebeat's `multiline.negate`.
+    pub multiline_negate: bool,
+    /// As Filebeat's `multiline.match`: `after` or `before`.
+    pub multiline_match: String,
+    /// As Filebeat's `multiline.flush_pattern`; empty: none.
+    pub multiline_flush_pattern: String,
     /// `keep` ANSI colours as they are, or `strip` them.
     pub ansi: String,
     /// Bytes of a message at most.
@@ -105,6 +114,10 @@ impl Default for Settings {
             host_name: None,
             node_id: None,
             multiline: "auto".to_owned(),
+            multiline_pattern: String::new(),
+            multiline_negate: false,
+            multiline_match: "after".to_owned(),
+            multiline_flush_pattern: String::new(),
             ansi: "keep".to_owned(),
             max_line_bytes: Bytes(LINE_BYTES),
             scan_interval: Span(Duration::from_secs(1)),
@@ -139,6 +152,7 @@ pub struct Config {
     pub(crate) linger: Duration,
     pub(crate) host_name: String,
     pub(crate) node_id: Option<String>,
+    pub(crate) grouping: Grouping,
     pub(crate) line_bytes_max: usize,
     pub(crate) scan_interval: Duration,
     pub(crate) admin: Option<SocketAddr>,
@@ -204,9 +218,28 @@ impl Settings {
         if !(1..=16).contains(&self.pipelining) {
             wrong("pipelining", format!("{} is out of range", self.pipelining), "1 to 16");
         }
-        if !["auto", "off"].contains(&self.multiline.as_str()) {
-            wrong("multiline", format!("`{}` is not known", self.multiline), "auto or off");
-        }
+        let grouping = match self.multiline.as_str() {
+            "auto" => Grouping::Auto,
+            "off" => Grouping::Off,
+            "pattern" => {
+                if !["after", "before"].contains(&self.multiline_match.as_str()) {
+                    let problem = format!("`{}` is not known", self.multiline_match);
+                    wrong("multiline_match", problem, "after or before");
+                }
+                let flush = (!self.multiline_flush_pattern.is_empty()).then_some(self.multiline_flush_pattern.as_str());
+                let after = self.multiline_match == "after";
+                Grouping::pattern(&self.multiline_pattern, self.multiline_negate, after, flush).unwrap_or_else(
+                    |error| {
+                        wrong("multiline_pattern", error, "a regular expression in the syntax of Rust's regex crate");
+                        Grouping::Off
+                    },
+                )
+            }
+            other => {
+                wrong("multiline", format!("`{other}` is not known"), "auto, off or pattern");
+                Grouping::Off
+            }
+        };
         if !["keep", "strip"].contains(&self.ansi.as_str()) {
             wrong("ansi", format!("`{}` is not known", self.ansi), "keep or strip");
         }
@@ -267,6 +300,7 @@ impl Settings {
             linger: self.linger.get(),
             host_name: self.host_name.clone().unwrap_or_else(machine_name),
             node_id: self.node_id.clone(),
+            grouping,
             line_bytes_max: self.max_line_bytes.get() as usize,
             scan_interval: self.scan_interval.get(),
             admin,

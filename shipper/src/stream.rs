@@ -13,6 +13,7 @@ use crate::counters::Counters;
 use crate::docker::{self, Line, Metadata, Output};
 use crate::escape::{cut_escaped, push_json_string, push_json_text};
 use crate::identity::{HEAD_BYTES, hash};
+use crate::multiline::{Grouping, LINE_GAP, LINES_MAX, State};
 use crate::registry::{Cause, Entry, Gap, Kind};
 use crate::tail::{Chain, Look};
 use crate::time::{now_rfc3339, parse_ns};
@@ -22,6 +23,8 @@ use crate::time::{now_rfc3339, parse_ns};
 const PIECE_GAP: Duration = Duration::from_secs(5);
 /// How long past [`PIECE_GAP`] the wall clock waits, so that both clocks decide alike.
 const PIECE_GRACE: Duration = Duration::from_secs(1);
+/// How long past [`LINE_GAP`] the wall clock waits, for the same reason.
+const LINE_GRACE: Duration = Duration::from_millis(250);
 /// Extra bytes of a raw line over the message limit: the field names, the time, and Docker's attributes.
 const RAW_EXTRA_BYTES: usize = 64 << 10;
 
@@ -34,6 +37,8 @@ pub(crate) struct Rules {
     pub(crate) host_name: String,
     pub(crate) node: String,
     pub(crate) labels: Vec<String>,
+    /// Grouping of lines, unless a container's label says otherwise.
+    pub(crate) grouping: Grouping,
 }
 
 /// How a turn of reading went.
@@ -49,18 +54,58 @@ pub(crate) struct Turn {
     pub(crate) moved: bool,
 }
 
-/// A line whose end has not come yet.
+/// An event that may go on: a line whose end has not come yet, or lines that others may belong to.
 #[derive(Default)]
 struct Pending {
     open: bool,
+    /// The last piece had no line end.
+    inside_line: bool,
     start: u64,
     end: u64,
     offset: u64,
     text: Vec<u8>,
+    /// Time of the first piece.
     time: Vec<u8>,
-    last_ns: i64,
+    /// Time of the last piece; empty: that of the first.
+    last_time: Vec<u8>,
+    lines: u32,
+    state: State,
     flags: Flags,
     since: Option<Instant>,
+}
+
+impl Pending {
+    /// How long after the last piece a line came, by the driver's clock. A clock that went back counts as no time.
+    fn gap(&self, time: &[u8]) -> Duration {
+        let last = if self.last_time.is_empty() { &self.time } else { &self.last_time };
+        Duration::from_nanos(u64::try_from(parse_ns(time) - parse_ns(last)).unwrap_or(0))
+    }
+
+    /// How long the wall clock waits for more.
+    fn patience(&self) -> Duration {
+        if self.inside_line { PIECE_GAP + PIECE_GRACE } else { LINE_GAP + LINE_GRACE }
+    }
+
+    /// Adds text as far as the limit allows; what follows a cut is cut too.
+    fn add(&mut self, text: &[u8], bytes_max: usize) {
+        if self.flags.has(Flags::TRUNCATED) {
+            return;
+        }
+        let cut = cut_escaped(text, bytes_max.saturating_sub(self.text.len()));
+        self.text.extend_from_slice(cut);
+        if cut.len() < text.len() {
+            self.flags.add(Flags::TRUNCATED);
+        }
+    }
+
+    /// Takes note of a piece that was added.
+    fn piece(&mut self, whole: bool, time: &[u8], end: u64, now: Instant) {
+        self.inside_line = !whole;
+        self.last_time.clear();
+        self.last_time.extend_from_slice(time);
+        self.end = end;
+        self.since = Some(now);
+    }
 }
 
 /// A raw line that does not fit the read buffer.
@@ -91,6 +136,11 @@ pub(crate) struct Stream {
     envelopes: [Envelope; 3],
     attrs: Vec<u8>,
     last_time: Vec<u8>,
+    grouping: Grouping,
+    /// One escaped line of a plain file.
+    scratch: Vec<u8>,
+    /// The wall clock at the beginning of this turn.
+    now: Instant,
 }
 
 impl Stream {
@@ -122,6 +172,9 @@ impl Stream {
             envelopes: Default::default(),
             attrs: Vec::new(),
             last_time: Vec::new(),
+            grouping: Grouping::Off,
+            scratch: Vec::new(),
+            now: Instant::now(),
         }
     }
 
@@ -139,6 +192,15 @@ impl Stream {
 
     /// Takes note of what is known of the container now.
     pub(crate) fn describe(&mut self, metadata: Option<Metadata>, rules: &Rules) {
+        let label = metadata.as_ref().and_then(|metadata| metadata.label("weir.multiline"));
+        self.grouping = match label.map(Grouping::from_label) {
+            Some(Ok(grouping)) => grouping,
+            Some(Err(error)) => {
+                tracing::warn!(log = %self.key, %error, "the label weir.multiline cannot be used");
+                rules.grouping.clone()
+            }
+            None => rules.grouping.clone(),
+        };
         self.metadata = metadata;
         self.build_envelopes(rules);
     }
@@ -185,6 +247,11 @@ impl Stream {
         counters: &Counters,
     ) -> std::io::Result<Turn> {
         let mut turn = Turn::default();
+        self.now = Instant::now();
+        if self.kind == Kind::Plain {
+            // Lines of a plain file have the time at which they were read.
+            self.last_time.clear();
+        }
         self.unsaved |= self.chain.check_head()? == Look::Changed;
         loop {
             if is_full(batch, rules) {
@@ -235,7 +302,17 @@ impl Stream {
         Ok(turn)
     }
 
-    /// Gives up waiting for the rest of lines that began too long ago.
+    /// When the wall clock gives up waiting for more of an open event.
+    pub(crate) fn patience_ends(&self) -> Option<Instant> {
+        self.pending
+            .iter()
+            .filter(|pending| pending.open)
+            .filter_map(|pending| Some(pending.since? + pending.patience()))
+            .min()
+    }
+
+    /// Gives up waiting for more of events that began too long ago. Only right when everything that is in the files was
+    /// read: the rest may be there.
     pub(crate) fn give_up_waiting(
         &mut self,
         now: Instant,
@@ -245,10 +322,12 @@ impl Stream {
     ) -> bool {
         let mut moved = false;
         for output in [Output::Stdout, Output::Stderr] {
-            let due = |since: Instant| now.saturating_duration_since(since) >= PIECE_GAP + PIECE_GRACE;
             let pending = &self.pending[output as usize];
-            if pending.open && pending.since.is_some_and(due) && !is_full(batch, rules) {
-                self.finish(output, Flags::PARTIAL, batch, counters);
+            if pending.open
+                && pending.since.is_some_and(|since| since + pending.patience() <= now)
+                && !is_full(batch, rules)
+            {
+                self.finish(output, batch, counters);
                 moved = true;
             }
         }
@@ -362,36 +441,66 @@ impl Stream {
             self.attrs = attrs.to_vec();
             self.build_envelopes(rules);
         }
+        self.accept(output, &line.text, line.whole, &line.time, start, end, batch, rules, counters);
+    }
+
+    /// Takes one line, or a piece of one, into the event that is open for its output, or begins another one.
+    #[allow(clippy::too_many_arguments, reason = "one line with where it stands")]
+    fn accept(
+        &mut self,
+        output: Output,
+        text: &[u8],
+        whole: bool,
+        time: &[u8],
+        start: u64,
+        end: u64,
+        batch: &mut Batch,
+        rules: &Rules,
+        counters: &Counters,
+    ) {
         let pending = &mut self.pending[output as usize];
-        if !pending.open && line.whole && line.text.len() <= rules.line_bytes_max {
-            let offset = self.chain.file_offset(start);
-            let event = Event { time: &line.time, text: &line.text, start, end, offset, flags: Flags::default() };
+        if pending.open {
+            if pending.inside_line {
+                if pending.gap(time) <= PIECE_GAP {
+                    pending.add(text, rules.line_bytes_max);
+                    pending.piece(whole, time, end, self.now);
+                    if whole && matches!(pending.state, State::Over) {
+                        self.finish(output, batch, counters);
+                    }
+                    return;
+                }
+            } else if let Some(state) = self.grouping.next(pending.state, text, || pending.gap(time))
+                && pending.lines < LINES_MAX
+                && pending.text.len() + text.len() < rules.line_bytes_max
+            {
+                pending.text.extend_from_slice(b"\\n");
+                pending.add(text, rules.line_bytes_max);
+                pending.lines += 1;
+                pending.state = state;
+                pending.flags.add(Flags::MULTILINE);
+                pending.piece(whole, time, end, self.now);
+                return;
+            }
+            self.finish(output, batch, counters);
+        }
+        let state = self.grouping.first(text);
+        let offset = self.chain.file_offset(start);
+        if whole && state == State::Over && text.len() <= rules.line_bytes_max {
+            let event = Event { time, text, start, end, offset, flags: Flags::default() };
             self.push(output, &event, batch, counters);
             return;
         }
-        let time_ns = parse_ns(&line.time);
-        if pending.open && time_ns.saturating_sub(pending.last_ns) > PIECE_GAP.as_nanos() as i64 {
-            self.finish(output, Flags::PARTIAL, batch, counters);
-        }
-        let offset = self.chain.file_offset(start);
         let pending = &mut self.pending[output as usize];
-        if !pending.open {
-            pending.open = true;
-            pending.start = start;
-            pending.offset = offset;
-            pending.time.extend_from_slice(&line.time);
-        }
-        let room = rules.line_bytes_max.saturating_sub(pending.text.len());
-        let cut = if pending.flags.has(Flags::TRUNCATED) { &[][..] } else { cut_escaped(&line.text, room) };
-        pending.text.extend_from_slice(cut);
-        if cut.len() < line.text.len() {
-            pending.flags.add(Flags::TRUNCATED);
-        }
-        pending.end = end;
-        pending.last_ns = time_ns;
-        pending.since = Some(Instant::now());
-        if line.whole {
-            self.finish(output, Flags::default(), batch, counters);
+        pending.open = true;
+        pending.start = start;
+        pending.offset = offset;
+        pending.time.extend_from_slice(time);
+        pending.lines = 1;
+        pending.state = state;
+        pending.add(text, rules.line_bytes_max);
+        pending.piece(whole, &[], end, self.now);
+        if whole && state == State::Over {
+            self.finish(output, batch, counters);
         }
     }
 
@@ -413,13 +522,16 @@ impl Stream {
         if bytes.is_empty() && nuls > 0 {
             return;
         }
-        let mut text = Vec::with_capacity(bytes.len() + 16);
+        let mut text = std::mem::take(&mut self.scratch);
+        text.clear();
         push_json_text(&bytes, &mut text);
-        let cut = cut_escaped(&text, rules.line_bytes_max);
-        let flags = if cut.len() < text.len() { Flags::TRUNCATED } else { Flags::default() };
-        let (time, offset) = (now_rfc3339(), self.chain.file_offset(start));
-        let event = Event { time: time.as_bytes(), text: cut, start, end, offset, flags };
-        self.push(Output::Stdout, &event, batch, counters);
+        if self.last_time.is_empty() {
+            self.last_time = now_rfc3339().into_bytes();
+        }
+        let time = std::mem::take(&mut self.last_time);
+        self.accept(Output::Stdout, &text, true, &time, start, end, batch, rules, counters);
+        self.last_time = time;
+        self.scratch = text;
     }
 
     /// A line that is not a record: the record of the driver's next life may be glued to half of an old one, or stand
@@ -466,7 +578,7 @@ impl Stream {
             return;
         }
         if self.pending[0].open {
-            self.finish(Output::Stdout, Flags::PARTIAL, batch, counters);
+            self.finish(Output::Stdout, batch, counters);
         }
         let (bytes, nuls) = without_nuls(bytes);
         counters.nul_bytes.add(nuls);
@@ -484,9 +596,11 @@ impl Stream {
     }
 
     /// Ships the open event of an output.
-    fn finish(&mut self, output: Output, flags: Flags, batch: &mut Batch, counters: &Counters) {
+    fn finish(&mut self, output: Output, batch: &mut Batch, counters: &Counters) {
         let mut pending = std::mem::take(&mut self.pending[output as usize]);
-        pending.flags.add(flags);
+        if pending.inside_line {
+            pending.flags.add(Flags::PARTIAL);
+        }
         let event = Event {
             time: &pending.time,
             text: &pending.text,
@@ -526,7 +640,7 @@ impl Stream {
         let Some((gap, base)) = self.chain.gap().filter(|(_, base)| *base > self.told) else { return false };
         for output in [Output::Stdout, Output::Stderr] {
             if self.pending[output as usize].open {
-                self.finish(output, Flags::PARTIAL, batch, counters);
+                self.finish(output, batch, counters);
             }
         }
         self.long = None;

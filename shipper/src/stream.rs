@@ -437,7 +437,8 @@ impl Stream {
             return;
         }
         let attrs = line.attrs.as_deref().unwrap_or_default();
-        if attrs != self.attrs {
+        // Two empty slices are compared by their lengths: a call of memcmp on no bytes costs more than the whole line.
+        if attrs.len() != self.attrs.len() || (!attrs.is_empty() && attrs != self.attrs) {
             self.attrs = attrs.to_vec();
             self.build_envelopes(rules);
         }

@@ -103,6 +103,13 @@ impl Sink {
         sources.iter().filter(|(name, _)| !ours(name)).map(|(_, source)| source.documents.len()).sum()
     }
 
+    /// Whether the newest message of a source begins like this.
+    pub fn ends_with(&self, beginning: &str) -> bool {
+        let sources = self.shared.sources.lock().unwrap();
+        let mut newest = sources.values().filter_map(|source| source.documents.values().next_back());
+        newest.any(|value| value["message"].as_str().is_some_and(|text| text.starts_with(beginning)))
+    }
+
     /// Our own records of losses.
     pub fn gaps(&self) -> Vec<Value> {
         self.documents().into_iter().filter(|value| value["event"]["dataset"] == "weir.gap").collect()

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use weir_aggregator::pipeline::Severity;
+
 use crate::cli::{Common, PipelineFlags};
 use crate::settings::Typed;
 
@@ -14,10 +16,23 @@ pub fn run(common: &Common, flags: &PipelineFlags) -> Result<ExitCode, String> {
     typed.pipeline_flags(flags);
     let mut mistakes = Vec::new();
     mistakes.extend(typed.shipper().err().unwrap_or_default());
-    mistakes.extend(typed.aggregator().err().unwrap_or_default());
+    let aggregator = typed.aggregator();
     mistakes.extend(typed.indexer().err().unwrap_or_default());
+    let mut wrong = false;
+    match aggregator {
+        Ok(config) => {
+            for diagnostic in weir_aggregator::check(&config) {
+                wrong |= diagnostic.severity == Severity::Error;
+                println!("{diagnostic}");
+            }
+        }
+        Err(more) => mistakes.extend(more),
+    }
     for mistake in &mistakes {
         println!("{mistake}");
     }
-    Ok(if mistakes.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    if mistakes.is_empty() && !wrong {
+        println!("settings and pipelines are good");
+    }
+    Ok(if mistakes.is_empty() && !wrong { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

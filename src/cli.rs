@@ -126,6 +126,20 @@ pub enum Command {
         #[command(flatten)]
         flags: PipelineFlags,
     },
+    /// Show each line's way through the pipelines: weir explain -f nginx.conf sample.log
+    Explain {
+        #[command(flatten)]
+        flags: PipelineFlags,
+        /// Lines to explain [default: standard input]
+        #[arg(value_name = "FILE")]
+        sample: Option<PathBuf>,
+    },
+    /// Run pipeline files on their samples: NAME.conf on NAME.in, compared with NAME.out
+    Test {
+        /// Folder with the files
+        #[arg(default_value = "pipelines")]
+        folder: PathBuf,
+    },
     /// Make and renew the certificates of TLS
     Certs(CertsFlags),
     /// Print matching lines: weir search 'log.level:error AND service.name:web'

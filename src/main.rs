@@ -3,6 +3,8 @@
 mod certs;
 mod check;
 mod cli;
+mod explain;
+mod golden;
 mod health;
 mod http;
 mod pipelines;
@@ -62,7 +64,7 @@ async fn command(cli: Cli) -> Result<ExitCode, String> {
             typed.pipeline_flags(&flags);
             typed.text("aggregator", "listen", listen.as_deref());
             typed.list("aggregator", "output", &output);
-            let config = typed.aggregator().map_err(told)?.with_built_in_pipelines(pipelines::BUILT_IN);
+            let config = typed.aggregator().map_err(told)?;
             let listener = run::listen("aggregator", config.listen()).await?;
             run::until_signal(vec![Role::aggregator(config, listener, &metrics)]).await?;
         }
@@ -77,6 +79,8 @@ async fn command(cli: Cli) -> Result<ExitCode, String> {
             run::until_signal(vec![Role::indexer(config, listener, &metrics)]).await?;
         }
         Some(Command::Check { common, flags }) => return check::run(&common, &flags),
+        Some(Command::Explain { flags, sample }) => explain::run(&flags, sample.as_deref())?,
+        Some(Command::Test { folder }) => return golden::run(&folder),
         Some(Command::Certs(flags)) => certs::run(&flags)?,
         Some(Command::Search(flags)) => search::run(&flags).await?,
         Some(Command::Health { url }) => return health::run(&url).await,
@@ -100,7 +104,6 @@ async fn everything(mut flags: All, metrics: &Metrics) -> Result<(), String> {
         .cloned()
         .collect();
     let (Ok(shipper), Ok(aggregator), Ok(indexer)) = (shipper, aggregator, indexer) else { return Err(told(mistakes)) };
-    let aggregator = aggregator.with_built_in_pipelines(pipelines::BUILT_IN);
     let search = run::listen("indexer", indexer.listen).await?;
     let beats = run::listen("aggregator", aggregator.listen()).await?;
     announce(&typed, &shipper, &aggregator, &indexer, flags.demo);
@@ -147,9 +150,9 @@ fn announce(
     for path in shipper.paths() {
         println!("  watches    {path}");
     }
-    match aggregator.pipelines() {
-        [] => println!("  pipelines  built in ({} files)", pipelines::BUILT_IN.len()),
-        paths => paths.iter().for_each(|path| println!("  pipelines  {}", path.display())),
+    for path in aggregator.pipelines() {
+        let built_in = if path.exists() { "" } else { " (not there; the built-in ones are used)" };
+        println!("  pipelines  {}{built_in}", path.display());
     }
     println!("  data       {}", indexer.data_dir.display());
     println!("  Beats      {}", aggregator.listen());

@@ -7,7 +7,21 @@ macro_rules! built_in {
     };
 }
 
-built_in!();
+built_in!(
+    "00-level.conf",
+    "20-nginx.conf",
+    "21-ruby.conf",
+    "22-postgresql.conf",
+    "23-python.conf",
+    "24-json.conf",
+    "25-logfmt.conf",
+    "26-rust-tracing.conf",
+    "27-java.conf",
+    "28-redis.conf",
+    "29-klog.conf",
+    "30-syslog.conf",
+    "99-policy.conf",
+);
 
 #[cfg(test)]
 mod tests {

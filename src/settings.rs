@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use weir_daemon::settings::{Mistake, Sources};
 
 use crate::cli::{Common, PipelineFlags, ShipperFlags, StoreFlags};
+use crate::pipelines::BUILT_IN;
 
 /// The sections of `weir.toml`, one a role.
 pub const SECTIONS: [&str; 3] = ["shipper", "aggregator", "indexer"];
@@ -107,7 +108,10 @@ impl Typed {
     /// # Errors
     /// Every mistake, with `aggregator.` before its key.
     pub fn aggregator(&self) -> Result<weir_aggregator::Config, Vec<Mistake>> {
-        self.role::<weir_aggregator::Settings, _>("aggregator", weir_aggregator::Settings::check)
+        let config = self.role::<weir_aggregator::Settings, _>("aggregator", weir_aggregator::Settings::check)?;
+        // Somebody who names files and errs must be told, not served with others.
+        let named = self.sources.has("aggregator", "pipelines");
+        Ok(if named { config } else { config.with_built_in_pipelines(BUILT_IN) })
     }
 
     /// The indexer's settings, checked.

@@ -18,6 +18,7 @@ use smallvec::SmallVec;
 
 pub use decode::EventDecoder;
 pub use json::JsonError;
+use path::Place;
 pub use path::{FieldPath, PathError, Segment};
 pub use value::{Object, Text, Value, ValueRef, push_float, push_time};
 
@@ -139,6 +140,10 @@ impl Event {
     /// What a reference leads to. `[log]` alone shows the shared part only, `[@metadata]` likewise: use
     /// [`Event::get_owned`] where the whole object matters.
     pub fn get(&self, path: &FieldPath) -> Option<ValueRef<'_>> {
+        // While `log` is shared it has no level of its own (see `decode`), and none of the event's fields is called so.
+        if path.place() == Place::LogLevel && self.shared.is_some() && self.hidden & LOG_BIT == 0 {
+            return self.log_level.as_ref().map(Value::as_ref);
+        }
         let (root, rest) = path.segments().split_first()?;
         if let Some(value) = self.own(&root.name) {
             return path::find(value, rest).map(Value::as_ref);

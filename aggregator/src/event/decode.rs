@@ -2,9 +2,10 @@
 //! is compared with the one seen last for the same source instead of being parsed.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use bytes::{Bytes, BytesMut};
+use memchr::memmem::Finder;
 use smallvec::SmallVec;
 
 use super::json;
@@ -51,6 +52,7 @@ const START: &[u8] = b"\",\"@metadata\":{\"weir\":{\"start\":";
 const END: &[u8] = b",\"end\":";
 const SOURCE: &[u8] = b",\"source\":\"";
 const OFFSET: &[u8] = b"\"log\":{\"offset\":";
+static OFFSET_FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(OFFSET));
 /// The tail as an object of its own: this, and the tail behind it.
 const TAIL_HEAD: &[u8] = b"{\"log\":{\"offset\":0";
 /// The middle as an object of its own: this, and the middle behind it.
@@ -70,7 +72,8 @@ impl EventDecoder {
     }
 
     fn decode_known_shape(&mut self, json: &Bytes) -> Option<Event> {
-        let parts = split(json)?;
+        let last = self.last.as_ref().map_or(&[][..], |(_, known)| &known.middle);
+        let parts = split(json, last)?;
         let head = Text::try_from(json.slice(..parts.message.1)).ok()?;
         let cut = |(start, end): (usize, usize)| head.slice_ref(&head[start..end]);
         if json::has_control(&head.as_bytes()[parts.message.0..]) {
@@ -173,7 +176,9 @@ impl Cursor<'_> {
     }
 }
 
-fn split(json: &[u8]) -> Option<Parts> {
+/// Splits a line in the shipper's exact shape. `last` is the middle of the line before, which most often comes again:
+/// then it need not be searched for its end.
+fn split(json: &[u8], last: &[u8]) -> Option<Parts> {
     let mut cursor = Cursor { bytes: json, at: 0 };
     cursor.skip(TIME)?;
     let time = cursor.plain()?;
@@ -189,7 +194,11 @@ fn split(json: &[u8]) -> Option<Parts> {
     let source = cursor.plain()?;
     let id = u64::from_str_radix(std::str::from_utf8(&json[source.0..source.1]).ok()?, 16).ok()?;
     let middle_start = cursor.at;
-    let middle = middle_start + memchr::memmem::find(&json[middle_start..], OFFSET)?;
+    let rest = &json[middle_start..];
+    let middle = match rest.strip_prefix(last) {
+        Some(after) if !last.is_empty() && after.starts_with(OFFSET) => middle_start + last.len(),
+        _ => middle_start + OFFSET_FINDER.find(rest)?,
+    };
     cursor.at = middle + OFFSET.len();
     let offset = cursor.number()?;
     Some(Parts {

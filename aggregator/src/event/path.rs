@@ -23,6 +23,17 @@ pub struct Segment {
 pub struct FieldPath {
     text: Text,
     segments: Box<[Segment]>,
+    place: Place,
+}
+
+/// Where in an event a reference leads, as far as events treat it in a way of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Place {
+    /// `[@metadata]` and below.
+    Metadata,
+    /// `[log][level]`, which conditions ask for more often than for all else.
+    LogLevel,
+    Other,
 }
 
 /// Why a text is not a field reference.
@@ -69,7 +80,7 @@ impl FieldPath {
         if segments.len() > SEGMENTS_MAX {
             return Err(fail("it has too many steps"));
         }
-        Ok(Self { text: text.into(), segments: segments.into() })
+        Ok(Self::new(text.into(), segments.into()))
     }
 
     /// A reference made of plain names; for names that the program itself knows.
@@ -79,14 +90,27 @@ impl FieldPath {
         } else {
             names.iter().map(|name| format!("[{name}]")).collect()
         };
-        Self { text: text.into(), segments: names.iter().map(|name| Segment::new(name)).collect() }
+        Self::new(text.into(), names.iter().map(|name| Segment::new(name)).collect())
+    }
+
+    fn new(text: Text, segments: Box<[Segment]>) -> Self {
+        let place = match &*segments {
+            [root, ..] if *root.name == *"@metadata" => Place::Metadata,
+            [root, leaf] if *root.name == *"log" && *leaf.name == *"level" => Place::LogLevel,
+            _ => Place::Other,
+        };
+        Self { text, segments, place }
+    }
+
+    pub(super) fn place(&self) -> Place {
+        self.place
     }
 
     /// This reference below `parent`.
     pub fn below(&self, parent: &FieldPath) -> Self {
         let segments: Box<[Segment]> = parent.segments.iter().chain(&self.segments).cloned().collect();
         let text: String = segments.iter().map(|segment| format!("[{}]", segment.name)).collect();
-        Self { text: text.into(), segments }
+        Self::new(text.into(), segments)
     }
 
     /// The reference as it was written.
@@ -106,7 +130,7 @@ impl FieldPath {
 
     /// Whether it lies in `[@metadata]`, which is never written out.
     pub fn is_metadata(&self) -> bool {
-        **self.root() == *"@metadata"
+        self.place == Place::Metadata
     }
 }
 

@@ -10,6 +10,7 @@
 pub mod base64;
 pub mod error;
 pub mod http;
+mod journal;
 pub mod mapping;
 pub mod schema;
 mod settings;

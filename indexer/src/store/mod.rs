@@ -1,5 +1,8 @@
 //! Indices and their documents.
 
+mod date;
+mod document;
+mod parse;
 pub mod view;
 
 use weir_daemon::{Health, Metrics};

@@ -1,0 +1,743 @@
+//! One pass over a document's JSON: checks it, finds each value's field in the mapping (which grows where the field is
+//! new), and notes where the value is.
+
+use std::sync::Arc;
+
+use super::date;
+use super::document::{Leaf, Scalar, Target, Values};
+use crate::error::Error;
+use crate::mapping::{EsType, Mapping, ROOT, Seen, Typed, Unmapped};
+
+/// Deepest nesting that is read; deeper JSON is refused, as Elasticsearch refuses it at 1,000. The parser recurses.
+const NESTING_MAX: usize = 400;
+
+/// Adds fields to a mapping that several requests share.
+pub(crate) trait Grow {
+    /// Makes the change to the newest mapping and gives back that mapping with the result.
+    fn grow(
+        &self,
+        change: &mut dyn FnMut(&mut Mapping) -> Result<u32, Unmapped>,
+    ) -> (Arc<Mapping>, Result<u32, Unmapped>);
+}
+
+/// Why a document is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// Not JSON, or not an object: where, and what was wrong.
+    Json { at: usize, problem: &'static str },
+    /// `dynamic: strict` and this field is not in the mapping.
+    Strict { field: String, within: String },
+}
+
+impl Refused {
+    /// As Elasticsearch says it.
+    pub(crate) fn error(&self) -> Error {
+        match self {
+            Self::Json { at, problem } => Error::mapper_parsing("failed to parse").caused_by(Error::new(
+                400,
+                "x_content_parse_exception",
+                format!("[1:{}] {problem}", at + 1),
+            )),
+            Self::Strict { field, within } => Error::new(
+                400,
+                "strict_dynamic_mapping_exception",
+                format!("mapping set to strict, dynamic introduction of [{field}] within [{within}] is not allowed"),
+            ),
+        }
+    }
+}
+
+/// Parses documents of one index.
+pub(crate) struct Parser<'a> {
+    text: &'a str,
+    bytes: &'a [u8],
+    at: usize,
+    /// The mapping as far as this parser knows it.
+    pub(crate) mapping: Arc<Mapping>,
+    grow: &'a dyn Grow,
+    values: &'a mut Values,
+}
+
+type Parsed<T> = Result<T, Refused>;
+
+impl<'a> Parser<'a> {
+    /// A parser over `text`, noting values into `values`.
+    pub(crate) fn new(text: &'a str, mapping: Arc<Mapping>, grow: &'a dyn Grow, values: &'a mut Values) -> Self {
+        Self { text, bytes: text.as_bytes(), at: 0, mapping, grow, values }
+    }
+
+    /// Reads the one object in `text[start..end]`, and nothing behind it. When it is refused, no values are left.
+    pub(crate) fn document(&mut self, start: usize, end: usize) -> Parsed<()> {
+        let (leaves, unescaped) = (self.values.leaves.len(), self.values.unescaped.len());
+        self.bytes = &self.text.as_bytes()[..end];
+        self.at = start;
+        let parsed = self.whole();
+        if parsed.is_err() {
+            self.values.leaves.truncate(leaves);
+            self.values.unescaped.truncate(unescaped);
+        }
+        parsed.map_err(|refused| match refused {
+            Refused::Json { at, problem } => Refused::Json { at: at - start, problem },
+            strict => strict,
+        })
+    }
+
+    fn whole(&mut self) -> Parsed<()> {
+        self.space();
+        if self.peek() != Some(b'{') {
+            return self.wrong("a document must be a JSON object");
+        }
+        self.object(Some(ROOT), 1)?;
+        self.space();
+        if self.at < self.bytes.len() { self.wrong("unexpected text behind the document") } else { Ok(()) }
+    }
+
+    fn wrong<T>(&self, problem: &'static str) -> Parsed<T> {
+        Err(Refused::Json { at: self.at, problem })
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    fn space(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\t' | b'\r' | b'\n')) {
+            self.at += 1;
+        }
+    }
+
+    /// At `{`. `node` is where its members go; `None` reads without indexing.
+    fn object(&mut self, node: Option<u32>, depth: usize) -> Parsed<()> {
+        if depth > NESTING_MAX {
+            return self.wrong("nested too deep");
+        }
+        self.at += 1;
+        self.space();
+        if self.peek() == Some(b'}') {
+            self.at += 1;
+            return Ok(());
+        }
+        loop {
+            if self.peek() != Some(b'"') {
+                return self.wrong("expected a member name in quotes");
+            }
+            let before = self.values.unescaped.len();
+            let key = self.string()?;
+            self.space();
+            if self.peek() != Some(b':') {
+                return self.wrong("expected a colon behind a member name");
+            }
+            self.at += 1;
+            self.space();
+            self.member(node, key, depth)?;
+            if let Scalar::Unescaped { len, .. } = key {
+                // Keys with escapes are rare and not needed any more; values that came behind them stay.
+                if self.values.unescaped.len() == before + len as usize {
+                    self.values.unescaped.truncate(before);
+                }
+            }
+            self.space();
+            match self.peek() {
+                Some(b',') => {
+                    self.at += 1;
+                    self.space();
+                }
+                Some(b'}') => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                _ => return self.wrong("expected a comma or the end of the object"),
+            }
+        }
+    }
+
+    /// A member's value, once its parent's node and its key are known.
+    fn member(&mut self, parent: Option<u32>, key: Scalar, depth: usize) -> Parsed<()> {
+        let Some(parent) = parent else { return self.value(None, depth) };
+        let (text, mapping) = (self.text, Arc::clone(&self.mapping));
+        let owned;
+        let name = match key {
+            Scalar::Text { start, len } => &text[start as usize..(start + len) as usize],
+            Scalar::Unescaped { start, len } => {
+                owned = self.values.unescaped[start as usize..(start + len) as usize].to_owned();
+                &owned
+            }
+            _ => "",
+        };
+        // The fast way: a key without dots that is known.
+        if let Some(child) = mapping.child(parent, name) {
+            drop(mapping);
+            return self.value(Some(Spot { parent, child: Some(child), key: name }), depth);
+        }
+        drop(mapping);
+        if memchr::memchr(b'.', name.as_bytes()).is_none() {
+            return self.value(Some(Spot { parent, child: None, key: name }), depth);
+        }
+        // `{"a.b": 1}` is `{"a": {"b": 1}}`.
+        let mut node = parent;
+        let (above, last) = name.rsplit_once('.').unwrap_or(("", name));
+        for part in above.split('.') {
+            match self.object_node(node, part)? {
+                Some(child) => node = child,
+                None => return self.value(None, depth),
+            }
+        }
+        let child = self.mapping.child(node, last);
+        self.value(Some(Spot { parent: node, child, key: last }), depth)
+    }
+
+    fn object_node(&mut self, parent: u32, key: &str) -> Parsed<Option<u32>> {
+        if let Some(child) = self.mapping.child(parent, key) {
+            return Ok(Some(child).filter(|child| !self.mapping.node(*child).disabled));
+        }
+        let (mapping, grown) = self.grow.grow(&mut |mapping| mapping.grow_object(parent, key));
+        self.mapping = mapping;
+        self.grown(grown, parent, key)
+    }
+
+    fn grown(&mut self, grown: Result<u32, Unmapped>, parent: u32, key: &str) -> Parsed<Option<u32>> {
+        match grown {
+            Ok(node) => Ok(Some(node)),
+            Err(Unmapped::NotWanted) => Ok(None),
+            Err(Unmapped::Limit) => {
+                // The nearest path that does exist tells where something is missing.
+                self.note(parent, Target::Ignored, Scalar::Path);
+                Ok(None)
+            }
+            Err(Unmapped::Strict) => {
+                let within = if parent == ROOT { "_doc".to_owned() } else { self.mapping.path(parent).to_string() };
+                Err(Refused::Strict { field: key.to_owned(), within })
+            }
+        }
+    }
+
+    fn value(&mut self, spot: Option<Spot<'_>>, depth: usize) -> Parsed<()> {
+        match self.peek() {
+            Some(b'"') => {
+                let scalar = self.string()?;
+                match spot {
+                    Some(spot) => self.index(spot, scalar, None),
+                    None => Ok(()),
+                }
+            }
+            Some(b'{') => {
+                let node = match &spot {
+                    None => None,
+                    Some(spot) => match spot.child {
+                        Some(child) if self.mapping.node(child).disabled => None,
+                        Some(child) => Some(child),
+                        None => self.object_node(spot.parent, spot.key)?,
+                    },
+                };
+                self.object(node, depth + 1)
+            }
+            Some(b'[') => {
+                if depth >= NESTING_MAX {
+                    return self.wrong("nested too deep");
+                }
+                self.at += 1;
+                self.space();
+                if self.peek() == Some(b']') {
+                    self.at += 1;
+                    return Ok(());
+                }
+                let mut spot = spot;
+                loop {
+                    self.value(spot, depth + 1)?;
+                    if let Some(spot) = spot.as_mut().filter(|spot| spot.child.is_none()) {
+                        // The first element may have made the field.
+                        spot.child = self.mapping.child(spot.parent, spot.key);
+                    }
+                    self.space();
+                    match self.peek() {
+                        Some(b',') => {
+                            self.at += 1;
+                            self.space();
+                        }
+                        Some(b']') => {
+                            self.at += 1;
+                            return Ok(());
+                        }
+                        _ => return self.wrong("expected a comma or the end of the array"),
+                    }
+                }
+            }
+            Some(b't') => self.word("true", spot, Some(Scalar::Bool(true))),
+            Some(b'f') => self.word("false", spot, Some(Scalar::Bool(false))),
+            Some(b'n') => self.word("null", spot, None),
+            Some(b'-' | b'0'..=b'9') => {
+                let (scalar, start, end) = self.number()?;
+                match spot {
+                    Some(spot) => self.index(spot, scalar, Some((start, end))),
+                    None => Ok(()),
+                }
+            }
+            _ => self.wrong("expected a value"),
+        }
+    }
+
+    fn word(&mut self, word: &str, spot: Option<Spot<'_>>, scalar: Option<Scalar>) -> Parsed<()> {
+        let end = self.at + word.len();
+        if self.bytes.get(self.at..end) != Some(word.as_bytes()) {
+            return self.wrong("expected a value");
+        }
+        let start = self.at;
+        self.at = end;
+        match (spot, scalar) {
+            (Some(spot), Some(scalar)) => self.index(spot, scalar, Some((start, end))),
+            _ => Ok(()),
+        }
+    }
+
+    /// At the opening quote.
+    fn string(&mut self) -> Parsed<Scalar> {
+        let start = self.at + 1;
+        let mut at = start;
+        loop {
+            match self.bytes.get(at) {
+                Some(b'"') => {
+                    self.at = at + 1;
+                    return Ok(Scalar::Text { start: start as u32, len: (at - start) as u32 });
+                }
+                Some(b'\\') => return self.escaped(start, at),
+                Some(0..=0x1f) => {
+                    self.at = at;
+                    return self.wrong("a control character in a string must be escaped");
+                }
+                Some(_) => at += 1,
+                None => {
+                    self.at = at;
+                    return self.wrong("the document ends within a string");
+                }
+            }
+        }
+    }
+
+    /// A string whose first escape is at `at`.
+    fn escaped(&mut self, start: usize, at: usize) -> Parsed<Scalar> {
+        let from = self.values.unescaped.len();
+        self.values.unescaped.push_str(&self.text[start..at]);
+        self.at = at;
+        loop {
+            match self.peek() {
+                Some(b'"') => {
+                    self.at += 1;
+                    let len = self.values.unescaped.len() - from;
+                    return Ok(Scalar::Unescaped { start: from as u32, len: len as u32 });
+                }
+                Some(b'\\') => {
+                    let c = self.escape()?;
+                    self.values.unescaped.push(c);
+                }
+                Some(0..=0x1f) => return self.wrong("a control character in a string must be escaped"),
+                Some(_) => {
+                    let run = self.bytes[self.at..]
+                        .iter()
+                        .take_while(|byte| !matches!(byte, b'"' | b'\\' | 0..=0x1f))
+                        .count();
+                    self.values.unescaped.push_str(&self.text[self.at..self.at + run]);
+                    self.at += run;
+                }
+                None => return self.wrong("the document ends within a string"),
+            }
+        }
+    }
+
+    /// At a backslash.
+    fn escape(&mut self) -> Parsed<char> {
+        let escape = self.bytes.get(self.at + 1).copied();
+        let plain = match escape {
+            Some(b'n') => '\n',
+            Some(b't') => '\t',
+            Some(b'r') => '\r',
+            Some(b'b') => '\u{8}',
+            Some(b'f') => '\u{c}',
+            Some(c @ (b'"' | b'\\' | b'/')) => char::from(c),
+            Some(b'u') => {
+                let first = self.hex(self.at + 2)?;
+                self.at += 6;
+                if (0xd800..0xdc00).contains(&first)
+                    && self.bytes.get(self.at..self.at + 2) == Some(b"\\u")
+                    && let Ok(second @ 0xdc00..=0xdfff) = self.hex(self.at + 2)
+                {
+                    self.at += 6;
+                    let code = 0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00);
+                    return Ok(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER));
+                }
+                // Half of a pair alone is no character; a log line is not refused for it.
+                return Ok(char::from_u32(first).unwrap_or(char::REPLACEMENT_CHARACTER));
+            }
+            _ => return self.wrong("unknown escape in a string"),
+        };
+        self.at += 2;
+        Ok(plain)
+    }
+
+    fn hex(&self, at: usize) -> Parsed<u32> {
+        let digits = self
+            .bytes
+            .get(at..at + 4)
+            .and_then(|four| four.iter().try_fold(0, |sum, byte| Some(sum * 16 + char::from(*byte).to_digit(16)?)));
+        match digits {
+            Some(code) => Ok(code),
+            None => self.wrong("expected four hexadecimal digits"),
+        }
+    }
+
+    fn number(&mut self) -> Parsed<(Scalar, usize, usize)> {
+        let start = self.at;
+        let negative = self.peek() == Some(b'-');
+        self.at += usize::from(negative);
+        let digits = |parser: &mut Self| {
+            let from = parser.at;
+            while matches!(parser.peek(), Some(b'0'..=b'9')) {
+                parser.at += 1;
+            }
+            parser.at - from
+        };
+        let first = self.peek();
+        let whole = digits(self);
+        if whole == 0 || (whole > 1 && first == Some(b'0')) {
+            return self.wrong("not a number");
+        }
+        let mut fraction = false;
+        if self.peek() == Some(b'.') {
+            self.at += 1;
+            fraction = true;
+            if digits(self) == 0 {
+                return self.wrong("a number needs digits behind its point");
+            }
+        }
+        if matches!(self.peek(), Some(b'e' | b'E')) {
+            self.at += 1;
+            fraction = true;
+            if matches!(self.peek(), Some(b'+' | b'-')) {
+                self.at += 1;
+            }
+            if digits(self) == 0 {
+                return self.wrong("a number needs digits in its exponent");
+            }
+        }
+        let text = &self.text[start..self.at];
+        let whole = if fraction {
+            None
+        } else {
+            text.parse::<i64>().ok().map(Scalar::I64).or_else(|| text.parse().ok().map(Scalar::U64))
+        };
+        let scalar = whole.unwrap_or_else(|| Scalar::F64(text.parse().unwrap_or(f64::INFINITY)));
+        Ok((scalar, start, self.at))
+    }
+
+    fn note(&mut self, node: u32, target: Target, value: Scalar) {
+        self.values.leaves.push(Leaf { value, node, target });
+    }
+
+    /// Notes a value. `spelled` is where a number or boolean stands in the text, for fields that hold strings.
+    fn index(&mut self, spot: Spot<'_>, scalar: Scalar, spelled: Option<(usize, usize)>) -> Parsed<()> {
+        let known = spot.child.filter(|child| self.mapping.node(*child).leaf.as_ref().is_some_and(|leaf| leaf.seen));
+        let node = match known {
+            Some(node) => node,
+            None => {
+                if spot.child.is_some_and(|child| self.mapping.node(child).disabled) {
+                    return Ok(());
+                }
+                let seen = self.seen(scalar);
+                let (mapping, grown) = self.grow.grow(&mut |mapping| mapping.grow_field(spot.parent, spot.key, seen));
+                self.mapping = mapping;
+                match self.grown(grown, spot.parent, spot.key)? {
+                    Some(node) => node,
+                    None => return Ok(()),
+                }
+            }
+        };
+        let mapping = Arc::clone(&self.mapping);
+        let Some(leaf) = &mapping.node(node).leaf else { return Ok(()) };
+        if !leaf.indexed {
+            return Ok(());
+        }
+        let as_text = || match spelled {
+            Some((start, end)) => Scalar::Text { start: start as u32, len: (end - start) as u32 },
+            None => scalar,
+        };
+        let fitting = match leaf.es_type {
+            EsType::Text | EsType::Keyword | EsType::Ip => Some(as_text()),
+            EsType::Long => self.whole_number(scalar),
+            EsType::Double => self.any_number(scalar),
+            EsType::Boolean => self.boolean(scalar),
+            EsType::Date => self.moment(scalar, as_text(), leaf.format.as_deref()),
+            EsType::Object => None,
+        };
+        let len = self.text_of(as_text()).len();
+        let target = match (leaf.typed, fitting) {
+            (Some(Typed::Timestamp), Some(_)) => Target::Timestamp,
+            (Some(Typed::Message), Some(_)) => Target::Message,
+            (Some(Typed::Keyword(n)), Some(_)) if len <= leaf.ignore_above as usize => Target::Keyword(n),
+            (Some(Typed::Offset), Some(Scalar::U64(_))) => Target::Offset,
+            (Some(Typed::Offset), Some(Scalar::I64(n))) if n >= 0 => {
+                self.note(node, Target::Offset, Scalar::U64(n as u64));
+                return Ok(());
+            }
+            (Some(_), _) => {
+                // A typed field has one place only; what does not fit stays in `_source`.
+                self.note(node, Target::Ignored, Scalar::Path);
+                return Ok(());
+            }
+            (None, Some(Scalar::Text { .. } | Scalar::Unescaped { .. })) => {
+                let exact = leaf.exact && len <= leaf.ignore_above as usize;
+                if !exact {
+                    self.note(node, Target::Exists, Scalar::Path);
+                    if leaf.exact && !leaf.words {
+                        self.note(node, Target::Ignored, Scalar::Path);
+                        return Ok(());
+                    }
+                }
+                match (exact, leaf.words) {
+                    (true, true) => Target::Both,
+                    (true, false) => Target::Exact,
+                    (false, _) => Target::Words,
+                }
+            }
+            (None, Some(_)) => Target::Exact,
+            (None, None) => {
+                // It does not fit the type: findable by its words, and noted.
+                self.note(node, Target::Words, as_text());
+                self.note(node, Target::Exists, Scalar::Path);
+                self.note(node, Target::Ignored, Scalar::Path);
+                return Ok(());
+            }
+        };
+        if let Some(fitting) = fitting {
+            self.note(node, target, fitting);
+        }
+        Ok(())
+    }
+
+    fn text_of(&self, scalar: Scalar) -> &str {
+        match scalar {
+            Scalar::Text { start, len } => &self.text[start as usize..(start + len) as usize],
+            Scalar::Unescaped { start, len } => &self.values.unescaped[start as usize..(start + len) as usize],
+            _ => "",
+        }
+    }
+
+    fn seen(&self, scalar: Scalar) -> Seen {
+        match scalar {
+            Scalar::Bool(_) => Seen::Boolean,
+            Scalar::I64(_) | Scalar::U64(_) => Seen::Long,
+            Scalar::F64(_) => Seen::Double,
+            text => {
+                let text = self.text_of(text);
+                if date::parse_iso(text).is_some() {
+                    Seen::Date
+                } else if !text.is_empty() && text.parse::<i64>().is_ok() {
+                    Seen::IntegerText
+                } else {
+                    Seen::String
+                }
+            }
+        }
+    }
+
+    fn whole_number(&self, scalar: Scalar) -> Option<Scalar> {
+        match scalar {
+            Scalar::I64(_) | Scalar::U64(_) => Some(scalar),
+            // Elasticsearch cuts the fraction off.
+            Scalar::F64(n) if n.abs() < 9e18 => Some(Scalar::I64(n as i64)),
+            Scalar::Text { .. } | Scalar::Unescaped { .. } => {
+                let text = self.text_of(scalar).trim();
+                text.parse()
+                    .ok()
+                    .map(Scalar::I64)
+                    .or_else(|| text.parse::<f64>().ok().filter(|n| n.abs() < 9e18).map(|n| Scalar::I64(n as i64)))
+            }
+            _ => None,
+        }
+    }
+
+    fn any_number(&self, scalar: Scalar) -> Option<Scalar> {
+        let number = match scalar {
+            Scalar::I64(n) => n as f64,
+            Scalar::U64(n) => n as f64,
+            Scalar::F64(n) => n,
+            Scalar::Text { .. } | Scalar::Unescaped { .. } => self.text_of(scalar).trim().parse().ok()?,
+            _ => return None,
+        };
+        number.is_finite().then_some(Scalar::F64(number))
+    }
+
+    fn boolean(&self, scalar: Scalar) -> Option<Scalar> {
+        match scalar {
+            Scalar::Bool(_) => Some(scalar),
+            Scalar::Text { .. } | Scalar::Unescaped { .. } => match self.text_of(scalar) {
+                "true" => Some(Scalar::Bool(true)),
+                "false" | "" => Some(Scalar::Bool(false)),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    fn moment(&self, scalar: Scalar, as_text: Scalar, format: Option<&str>) -> Option<Scalar> {
+        if let Some(format) = format {
+            return date::parse_by(format, self.text_of(as_text)).map(Scalar::Date);
+        }
+        match scalar {
+            Scalar::I64(millis) => millis.checked_mul(1_000_000).map(Scalar::Date),
+            Scalar::Text { .. } | Scalar::Unescaped { .. } => {
+                let text = self.text_of(scalar);
+                date::parse_iso(text).or_else(|| text.parse::<i64>().ok()?.checked_mul(1_000_000)).map(Scalar::Date)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Where in the mapping a value belongs.
+#[derive(Clone, Copy)]
+struct Spot<'k> {
+    parent: u32,
+    child: Option<u32>,
+    key: &'k str,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    struct Growing(Mutex<Arc<Mapping>>);
+
+    impl Grow for Growing {
+        fn grow(
+            &self,
+            change: &mut dyn FnMut(&mut Mapping) -> Result<u32, Unmapped>,
+        ) -> (Arc<Mapping>, Result<u32, Unmapped>) {
+            let mut held = self.0.lock().unwrap();
+            let mut next = Mapping::clone(&held);
+            let grown = change(&mut next);
+            *held = Arc::new(next);
+            (Arc::clone(&held), grown)
+        }
+    }
+
+    /// `path target value` of every value, or why it was refused.
+    fn parse_with(mapping: Mapping, json: &str) -> Result<Vec<String>, Refused> {
+        let growing = Growing(Mutex::new(Arc::new(mapping)));
+        let mut values = Values::default();
+        let mapping = Arc::clone(&growing.0.lock().unwrap());
+        let mut parser = Parser::new(json, mapping, &growing, &mut values);
+        parser.document(0, json.len())?;
+        let mapping = Arc::clone(&parser.mapping);
+        Ok(values
+            .leaves
+            .iter()
+            .map(|leaf| {
+                let value = match leaf.value {
+                    Scalar::Text { start, len } => json[start as usize..(start + len) as usize].to_owned(),
+                    Scalar::Unescaped { start, len } => {
+                        values.unescaped[start as usize..(start + len) as usize].to_owned()
+                    }
+                    other => format!("{other:?}"),
+                };
+                format!("{} {:?} {value}", mapping.path(leaf.node), leaf.target)
+            })
+            .collect())
+    }
+
+    fn parse(json: &str) -> Result<Vec<String>, Refused> {
+        parse_with(Mapping::default(), json)
+    }
+
+    #[test]
+    fn a_log_line() {
+        let line = r#"{"@timestamp":"1970-01-01T00:00:01Z","message":"a \"b\"\n","log":{"level":"info","offset":7},"host.name":"h","n":[1,2.5],"ok":true,"x":null,"o":{}}"#;
+        assert_eq!(
+            parse(line).unwrap(),
+            [
+                "@timestamp Timestamp Date(1000000000)",
+                "message Message a \"b\"\n",
+                "log.level Keyword(0) info",
+                "log.offset Offset U64(7)",
+                "host.name Keyword(2) h",
+                "n Exact I64(1)",
+                "n Exact I64(2)",
+                "ok Exact Bool(true)",
+            ]
+        );
+    }
+
+    #[test]
+    fn strings_numbers_dates_and_conflicts() {
+        assert_eq!(
+            parse(r#"{"a":"x","b":{"c":"2026-11-20"}}"#).unwrap(),
+            ["a Both x", "b.c Exact Date(1795132800000000000)"]
+        );
+        assert_eq!(
+            parse(r#"{"n":1,"o":{"n":2}, "n":"odd"}"#).unwrap(),
+            ["n Exact I64(1)", "o.n Exact I64(2)", "n Words odd", "n Exists Path", "n Ignored Path"]
+        );
+        assert_eq!(parse(r#"{"log":"text","log.level":5}"#).unwrap(), ["log Both text", "log.level Keyword(0) 5"]);
+        assert_eq!(parse(r#"{"log.offset":-1}"#).unwrap(), ["log.offset Ignored Path"]);
+        let long = "w ".repeat(600);
+        assert_eq!(parse(&format!(r#"{{"t":"{long}"}}"#)).unwrap().len(), 2);
+        assert_eq!(parse("{\"\\u0061\":\"\\ud83d\\ude00\\ud800\"}").unwrap(), ["a Both 😀\u{fffd}"]);
+        assert_eq!(
+            parse(r#"{"u":18446744073709551615,"e":1e3}"#).unwrap(),
+            ["u Exact U64(18446744073709551615)", "e Exact F64(1000.0)"]
+        );
+    }
+
+    #[test]
+    fn what_is_not_json_is_refused() {
+        for bad in [
+            "",
+            "[]",
+            "1",
+            "{",
+            "{\"a\"}",
+            "{\"a\":}",
+            "{\"a\":1,}",
+            "{\"a\":1}x",
+            "{\"a\":01}",
+            "{\"a\":1.}",
+            "{\"a\":\"\n\"}",
+            "{\"a\":\"\\x\"}",
+            "{\"a\":tru}",
+            "{\"a\":[1,]}",
+            "{\"a\":\"b",
+            "{a:1}",
+            "{\"a\":-}",
+            "{\"a\":\"\\u12\"}",
+            "{\"a\":+1}",
+        ] {
+            assert!(matches!(parse(bad), Err(Refused::Json { .. })), "{bad}");
+        }
+        let deep = format!("{{\"a\":{}1{}}}", "[".repeat(100_000), "]".repeat(100_000));
+        assert!(matches!(parse(&deep), Err(Refused::Json { .. })));
+        let deep = "{\"a\":".repeat(100_000);
+        assert!(matches!(parse(&deep), Err(Refused::Json { .. })));
+    }
+
+    #[test]
+    fn deep_and_many_fields_stay_in_source_only() {
+        let deep = format!("{}1{}", "{\"a\":".repeat(30), "}".repeat(30));
+        assert_eq!(parse(&deep).unwrap().len(), 1);
+        let many: Vec<String> = (0..1_200).map(|n| format!("\"f{n}\":1")).collect();
+        let found = parse(&format!("{{{}}}", many.join(","))).unwrap();
+        assert_eq!(found.iter().filter(|leaf| leaf.contains("Exact")).count(), crate::mapping::FIELDS_MAX);
+    }
+
+    #[test]
+    fn the_mapping_is_obeyed() {
+        let given = serde_json::json!({"dynamic": "strict", "properties": {
+            "n": {"type": "long"}, "off": {"type": "object", "enabled": false}, "no": {"type": "keyword", "index": false},
+            "t": {"type": "text"}, "d": {"type": "date", "format": "yyyy/MM/dd"}}});
+        let mapping = || Mapping::default().declare(&given).unwrap();
+        assert_eq!(
+            parse_with(mapping(), r#"{"n":"42","off":{"x":1},"no":"x","t":"w","d":"1970/01/02"}"#).unwrap(),
+            ["n Exact I64(42)", "t Exists Path", "t Words w", "d Exact Date(86400000000000)"]
+        );
+        assert!(matches!(parse_with(mapping(), r#"{"other":1}"#), Err(Refused::Strict { .. })));
+    }
+}

@@ -127,6 +127,8 @@ pub fn schema() -> (Schema, Fields) {
 /// The tokenizers that the schema names.
 pub fn tokenizers() -> TokenizerManager {
     let manager = TokenizerManager::new();
+    // tantivy asks for this one on behalf of fields that are no text.
+    manager.register("default", TextAnalyzer::from(Words::default()));
     manager.register(WORDS, TextAnalyzer::from(Words::default()));
     manager.register(RAW, TextAnalyzer::from(RawTokenizer::default()));
     manager

@@ -8,6 +8,11 @@ pub mod filter_path;
 mod reply;
 mod server;
 
+mod bulk;
+mod cat;
+mod cluster;
+pub mod doc;
+mod indices;
 mod root;
 
 use std::future::Future;
@@ -23,7 +28,16 @@ use crate::settings::Config;
 use crate::store::Store;
 
 /// Every endpoint, by family. Of several that fit a path, the one with more literal segments answers.
-pub static ENDPOINTS: &[&[Endpoint]] = &[root::ENDPOINTS, crate::ui::ENDPOINTS];
+#[rustfmt::skip] // One a line, so that families are added without touching their neighbours.
+pub static ENDPOINTS: &[&[Endpoint]] = &[
+    root::ENDPOINTS,
+    bulk::ENDPOINTS,
+    doc::ENDPOINTS,
+    indices::ENDPOINTS,
+    cluster::ENDPOINTS,
+    cat::ENDPOINTS,
+    crate::ui::ENDPOINTS,
+];
 
 /// What endpoints work on. One for the process.
 pub struct Context {

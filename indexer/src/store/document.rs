@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
+use tantivy::DateTime;
 use tantivy::schema::Field;
 use tantivy::schema::document::{Document, ReferenceValue, ReferenceValueLeaf, Value};
-use tantivy::{DateTime, Opstamp};
 
+use super::flow::Share;
 use crate::mapping::Mapping;
 use crate::schema::Fields;
 
@@ -81,7 +82,7 @@ pub enum Identity {
 }
 
 /// One document of a batch.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Entry {
     /// Number of the index within the batch.
     pub(crate) index: u16,
@@ -105,12 +106,14 @@ pub(crate) struct Values {
 
 /// The documents of one request, ready to be indexed.
 pub(crate) struct Batch {
-    pub(crate) text: Arc<str>,
+    pub(crate) text: Arc<String>,
     pub(crate) values: Values,
     pub(crate) entries: Vec<Entry>,
     /// One for each index of the batch.
     pub(crate) mappings: Vec<Arc<Mapping>>,
     pub(crate) fields: Fields,
+    /// Room in the queue, given back when the last document of the batch is indexed.
+    pub(crate) share: Option<Share>,
 }
 
 impl Batch {
@@ -145,9 +148,6 @@ pub(crate) struct Doc {
     pub(crate) batch: Arc<Batch>,
     pub(crate) entry: u32,
 }
-
-/// tantivy's number of an operation, for signatures.
-pub(crate) type Stamp = Opstamp;
 
 impl Document for Doc {
     type Value<'a> = Val<'a>;

@@ -1,23 +1,94 @@
-//! Indices and their documents.
+//! The store: indices, their documents, and the two threads that write them.
+//!
+//! Disk layout of a data folder, version 1:
+//!
+//! ```text
+//! lock                       held while a weir runs (see weir-daemon)
+//! format                     "weir-indexer 1\n"
+//! cluster.json               id and index templates (see `catalog`)
+//! reserve                    bytes given back when the disk is full (see `guard`)
+//! journal/<number>.wal       accepted, not yet committed (see `journal`)
+//! indices/<name>/meta.json   mapping, settings, aliases (see `index`), and its copy meta.bak
+//! indices/<name>/p<n>/       one partition, a tantivy index (see `partition`)
+//! damaged/                   what could not be opened, for people to look at
+//! ```
+//!
+//! A write goes: request (parsed, `request`) → `sequencer` thread (decided, journalled, synced, answered) → `indexing`
+//! thread (put into partitions, committed). A search goes: `search_view` → searchers of the partitions, after a commit
+//! when something new was accepted.
 
+mod catalog;
 mod date;
+mod decide;
 mod document;
+mod flow;
+mod guard;
+mod id;
+mod index;
+mod indexing;
+mod lookup;
+mod marks;
 mod parse;
+mod partition;
+mod record;
+mod replay;
+mod request;
+mod sequencer;
 pub mod view;
 
-use weir_daemon::{Health, Metrics};
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+use tokio::sync::oneshot;
+use weir_daemon::{Counter, Gauge, Health, Metrics};
+
+pub use catalog::INDICES_MAX;
+pub use decide::Outcome;
+pub use index::{Index, check_name};
+pub use request::{Action, Condition, Kind, Request, Target};
+pub use sequencer::Written;
 pub use view::{Choice, PartitionView, View};
 
+use catalog::Catalog;
+use decide::Shard;
+use flow::Flow;
+use guard::Guard;
+use indexing::{Indexing, Work};
+use marks::Marks;
+use partition::{Partition, Payload};
+use request::Targets;
+use sequencer::{Message, Sequencer};
+
 use crate::error::{Error, Result};
+use crate::journal::{Disk, Folder, Journal};
+use crate::schema::{Fields, schema};
 use crate::settings::Config;
+
+/// Version of the layout above.
+const FORMAT: u32 = 1;
+/// Parts of a full journal that are segments of their own: a part is what can be removed at once.
+const JOURNAL_SEGMENTS: u64 = 8;
+/// Requests that wait for the sequencer. Their bytes are bounded where bodies are read.
+const MESSAGES_MAX: usize = 1_024;
+/// Batches that wait for the indexing thread. Their bytes are bounded by `flow`.
+const WORK_MAX: usize = 1_024;
+/// How often a request is parsed again because an index was deleted under it.
+const STALE_RETRIES: usize = 3;
 
 /// Why a data folder cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process owns it, or the file system refuses.
     #[error("{0}")]
-    Io(#[from] std::io::Error),
+    Io(#[from] io::Error),
     /// It was written by a newer weir.
     #[error("the data folder has format {found}, and this weir knows {known}: use the newer weir, or another folder")]
     Format {
@@ -31,9 +102,69 @@ pub enum OpenError {
     Other(String),
 }
 
+/// What the threads and the requests share.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) catalog: Catalog,
+    pub(crate) fields: Fields,
+    pub(crate) health: Health,
+    pub(crate) counters: Counters,
+    pub(crate) guard: Guard,
+    pub(crate) flow: Arc<Flow>,
+    pub(crate) disk: Arc<dyn Disk>,
+    /// Journal records up to here are committed everywhere.
+    pub(crate) trimmable: AtomicU64,
+    pub(crate) journal_bytes: AtomicU64,
+}
+
+/// What is counted.
+pub(crate) struct Counters {
+    pub(crate) documents: Counter,
+    pub(crate) refused: Counter,
+    pub(crate) syncs: Counter,
+    pub(crate) sync_micros: Counter,
+    pub(crate) commits: Counter,
+    pub(crate) index_failures: Counter,
+    pub(crate) dropped_partitions: Counter,
+    pub(crate) damaged: Counter,
+    pub(crate) torn_bytes: Counter,
+    pub(crate) disk_bytes: Gauge,
+}
+
+impl Counters {
+    fn new(metrics: &Metrics) -> Self {
+        Self {
+            documents: metrics.counter("weir_indexer_documents_total", "Documents accepted", &[]),
+            refused: metrics.counter("weir_indexer_refused_total", "Requests refused with 429 by the disk guard", &[]),
+            syncs: metrics.counter("weir_indexer_journal_syncs_total", "Syncs of the journal", &[]),
+            sync_micros: metrics.counter("weir_indexer_journal_sync_microseconds_total", "Time spent in syncs", &[]),
+            commits: metrics.counter("weir_indexer_commits_total", "Commits of index files", &[]),
+            index_failures: metrics.counter("weir_indexer_index_failures_total", "Failures of an index writer", &[]),
+            dropped_partitions: metrics.counter(
+                "weir_indexer_dropped_partitions_total",
+                "Partitions dropped by retention or for room",
+                &[],
+            ),
+            damaged: metrics.counter("weir_indexer_damaged_total", "Damaged things set aside", &[]),
+            torn_bytes: metrics.counter(
+                "weir_indexer_journal_torn_bytes_total",
+                "Unfinished bytes cut off the journal at start",
+                &[],
+            ),
+            disk_bytes: metrics.gauge("weir_indexer_disk_bytes", "Bytes of index files and journal", &[]),
+        }
+    }
+}
+
 /// All indices of a data folder.
 pub struct Store {
-    uuid: String,
+    shared: Arc<Shared>,
+    sequencer: SyncSender<Message>,
+    indexing: SyncSender<Work>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// One creation or deletion of an index at a time.
+    changing: Mutex<()>,
+    _lock: weir_daemon::files::Lock,
 }
 
 impl Store {
@@ -42,13 +173,62 @@ impl Store {
     /// # Errors
     /// When it is in use, unreadable, or of a newer format.
     pub fn open(config: &Config, metrics: &Metrics, health: &Health) -> std::result::Result<Self, OpenError> {
-        let _ = (config, metrics, health);
-        Ok(Self { uuid: "weir".to_owned() })
+        let folder = &config.data_dir;
+        let lock = weir_daemon::files::lock(folder)?;
+        check_format(folder)?;
+        let (indices_folder, journal_folder) = (folder.join("indices"), folder.join("journal"));
+        fs::create_dir_all(&indices_folder)?;
+        fs::create_dir_all(&journal_folder)?;
+        let guard = Guard::new(config, partition::folder_bytes(folder))?;
+        guard.release_reserve();
+        let disk: Arc<dyn Disk> = Arc::new(Folder(journal_folder));
+        let shared = Arc::new(Shared {
+            config: config.clone(),
+            catalog: Catalog::open(folder)?,
+            fields: schema().1,
+            health: health.clone(),
+            counters: Counters::new(metrics),
+            guard,
+            flow: Arc::new(Flow::default()),
+            disk: Arc::clone(&disk),
+            trimmable: AtomicU64::new(0),
+            journal_bytes: AtomicU64::new(0),
+        });
+        open_indices(&shared, &indices_folder)?;
+        let mut indexing = Indexing::new(Arc::clone(&shared));
+        for index in shared.catalog.all() {
+            indexing.add(&index);
+        }
+        // Old data goes before the replay writes anything.
+        indexing.make_room();
+        let journal = replay(&shared, disk, &mut indexing)?;
+        let mut shards = HashMap::new();
+        for index in shared.catalog.all() {
+            if let Some((next_seq, marks)) = indexing.state(index.uid) {
+                shards.insert(index.uid, Shard::new(Arc::clone(&index), next_seq, marks));
+            }
+        }
+        let (to_sequencer, messages) = sync_channel(MESSAGES_MAX);
+        let (to_indexing, work) = sync_channel(WORK_MAX);
+        let sequencer =
+            Sequencer { shared: Arc::clone(&shared), journal, shards, indexing: to_indexing.clone(), is_alone: false };
+        let threads = vec![
+            std::thread::Builder::new().name("weir-journal".to_owned()).spawn(move || sequencer.run(&messages))?,
+            std::thread::Builder::new().name("weir-index".to_owned()).spawn(move || indexing.run(&work))?,
+        ];
+        Ok(Self {
+            shared,
+            sequencer: to_sequencer,
+            indexing: to_indexing,
+            threads: Mutex::new(threads),
+            changing: Mutex::new(()),
+            _lock: lock,
+        })
     }
 
     /// The id of this data folder, as `cluster_uuid`.
     pub fn uuid(&self) -> &str {
-        &self.uuid
+        self.shared.catalog.uuid()
     }
 
     /// Everything that was accepted in the indices of an expression (`a,b*,-c,<logs-{now/d}>`, `_all`, an alias).
@@ -57,9 +237,536 @@ impl Store {
     /// # Errors
     /// 404 for a missing index, as `choice` says.
     pub fn search_view(&self, expression: &str, choice: Choice) -> Result<View> {
-        if choice.ignore_unavailable { Ok(View { parts: Vec::new() }) } else { Err(Error::index_not_found(expression)) }
+        let indices = self.resolve(expression, choice)?;
+        self.view(&indices)
     }
 
-    /// Commits what was accepted and stops. Blocks.
-    pub fn close(&self) {}
+    /// The same for indices that were resolved before.
+    ///
+    /// # Errors
+    /// 503 when what was accepted cannot be made visible.
+    pub fn view(&self, indices: &[Arc<Index>]) -> Result<View> {
+        let interval = self.shared.config.refresh_interval;
+        let due: Vec<Arc<Index>> = indices
+            .iter()
+            .filter(|index| index.refreshed.lock().unwrap_or_else(PoisonError::into_inner).elapsed() >= interval)
+            .cloned()
+            .collect();
+        self.refresh(&due)?;
+        let mut parts = Vec::new();
+        for index in indices {
+            let mapping = index.mapping();
+            for partition in index.partitions() {
+                parts.push(PartitionView {
+                    searcher: partition.searcher(),
+                    index_name: Arc::clone(&index.name),
+                    mapping: Arc::clone(&mapping),
+                    fields: self.shared.fields,
+                    time_range: partition.payload().times,
+                    salt: index.salt,
+                });
+            }
+        }
+        Ok(View { parts })
+    }
+
+    /// The indices that an expression names, by name.
+    ///
+    /// # Errors
+    /// 404 for a missing index, as `choice` says.
+    pub fn resolve(&self, expression: &str, choice: Choice) -> Result<Vec<Arc<Index>>> {
+        self.shared.catalog.resolve(expression, choice, now_ms())
+    }
+
+    /// Makes everything that was accepted in these indices visible. Blocks.
+    ///
+    /// # Errors
+    /// 503 when an index cannot be written at the moment.
+    pub fn refresh(&self, indices: &[Arc<Index>]) -> Result<()> {
+        let dirty =
+            |index: &&Arc<Index>| index.accepted.load(Ordering::Acquire) > index.visible.load(Ordering::Acquire);
+        let uids: Vec<u64> = indices.iter().filter(dirty).map(|index| index.uid).collect();
+        if uids.is_empty() {
+            return Ok(());
+        }
+        let (answer, done) = sync_channel(1);
+        let gone = || Error::new(503, "unavailable_shards_exception", "weir is shutting down");
+        self.indexing.send(Work::Refresh { uids, answer }).map_err(|_| gone())?;
+        done.recv().map_err(|_| gone())?.map_err(|problem| Error::new(503, "unavailable_shards_exception", problem))
+    }
+
+    /// Parses and writes a `_bulk` body; the answer comes when it is on the disk.
+    ///
+    /// # Errors
+    /// What concerns the request as a whole: malformed, no room (429), not writable (503).
+    pub async fn bulk(self: &Arc<Self>, body: Bytes, default_index: Option<String>) -> Result<Written> {
+        let parse = move |store: &Self, body: Bytes| request::bulk(body, default_index.as_deref(), store);
+        self.write_with(body, parse).await
+    }
+
+    /// Writes or deletes one document; the answer comes when it is on the disk. An item's own error is in its outcome.
+    ///
+    /// # Errors
+    /// What concerns the request as a whole.
+    pub async fn single(
+        self: &Arc<Self>,
+        body: Bytes,
+        index: String,
+        kind: Kind,
+        id: Option<String>,
+        condition: Condition,
+    ) -> Result<Written> {
+        let parse = move |store: &Self, body: Bytes| {
+            request::single(body, &index, kind, id.as_deref(), condition.clone(), store)
+        };
+        self.write_with(body, parse).await
+    }
+
+    /// Deletes documents by their ids, as `_delete_by_query` finds them.
+    ///
+    /// # Errors
+    /// What concerns the request as a whole.
+    pub async fn delete_many(self: &Arc<Self>, index: &Arc<Index>, ids: &[String]) -> Result<Written> {
+        let mut body = String::new();
+        for id in ids {
+            body.push_str(&json!({"delete": {"_index": &*index.name, "_id": id}}).to_string());
+            body.push('\n');
+        }
+        self.bulk(body.into(), None).await
+    }
+
+    async fn write_with<F>(self: &Arc<Self>, body: Bytes, parse: F) -> Result<Written>
+    where
+        F: Fn(&Self, Bytes) -> Result<Request> + Send + Sync + 'static,
+    {
+        let parse = Arc::new(parse);
+        for _ in 0..STALE_RETRIES {
+            let (store, parse, body) = (Arc::clone(self), Arc::clone(&parse), body.clone());
+            let parsed = tokio::task::spawn_blocking(move || parse(&store, body)).await;
+            let request = parsed.map_err(Error::internal)??;
+            match self.write(request).await {
+                Err(error) if sequencer::is_stale(&error) => {}
+                other => return other,
+            }
+        }
+        Err(sequencer::stale())
+    }
+
+    async fn write(&self, request: Request) -> Result<Written> {
+        let (answer, done) = oneshot::channel();
+        self.sequencer.try_send(Message::Write { request, answer }).map_err(|error| match error {
+            std::sync::mpsc::TrySendError::Full(_) => Error::too_many_requests(
+                "es_rejected_execution_exception",
+                "too many requests are waiting to be written",
+                1,
+            ),
+            std::sync::mpsc::TrySendError::Disconnected(_) => shutting_down(),
+        })?;
+        done.await.map_err(|_| shutting_down())?
+    }
+
+    /// The index that writes to `name` go to, made when it is not there.
+    ///
+    /// # Errors
+    /// 400 for a name that cannot be.
+    pub fn index_for_writing(&self, name: &str) -> Result<Arc<Index>> {
+        self.target(name)
+    }
+
+    /// Makes an index. Blocks.
+    ///
+    /// # Errors
+    /// 400 when it is there, or what was given cannot be.
+    pub fn create_index(&self, name: &str, given: &Value) -> Result<Arc<Index>> {
+        let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(index) = self.shared.catalog.get(name) {
+            return Err(Error::new(
+                400,
+                "resource_already_exists_exception",
+                format!("index [{name}/{}] already exists", index.uuid()),
+            )
+            .with("index_uuid", index.uuid().into())
+            .with("index", name.into()));
+        }
+        if self.shared.catalog.all().iter().any(|index| index.has_alias(name)) {
+            return Err(Error::new(
+                400,
+                "invalid_index_name_exception",
+                format!("Invalid index name [{name}], already exists as alias"),
+            )
+            .with("index", name.into()));
+        }
+        self.make(name, given)
+    }
+
+    /// With `changing` held.
+    fn make(&self, name: &str, given: &Value) -> Result<Arc<Index>> {
+        check_name(name)?;
+        if self.shared.catalog.all().len() >= INDICES_MAX {
+            return Err(Error::new(
+                400,
+                "validation_exception",
+                format!("there are {INDICES_MAX} indices already; delete some"),
+            ));
+        }
+        let folder = self.shared.config.data_dir.join("indices").join(name);
+        let index = Index::new(name, folder.clone(), id::fresh() | 1, now_ms());
+        let template = self.shared.catalog.template_for(name);
+        let layers = [template.as_ref().and_then(|template| template.get("template")), Some(given)];
+        for layer in layers.into_iter().flatten() {
+            if let Some(settings) = layer.get("settings").and_then(Value::as_object) {
+                index.merge_settings(settings);
+            }
+            for (alias, options) in layer.get("aliases").and_then(Value::as_object).into_iter().flatten() {
+                index.set_alias(alias, Some(options.clone()));
+            }
+        }
+        fs::create_dir_all(&folder)?;
+        for layer in layers.into_iter().flatten() {
+            if let Some(mappings) = layer.get("mappings").filter(|mappings| !mappings.is_null())
+                && let Err(error) = index.put_mapping(mappings)
+            {
+                fs::remove_dir_all(&folder)?;
+                return Err(error);
+            }
+        }
+        let payload = Payload { created_ms: index.created_ms, ..Payload::default() };
+        let partition = Partition::create(&folder, 1, payload).inspect_err(|_| {
+            if let Err(error) = fs::remove_dir_all(&folder) {
+                tracing::warn!(%error, "the folder of an index that could not be made is left");
+            }
+        })?;
+        index.push_partition(Arc::new(partition));
+        // With its meta.json an index is complete.
+        index.save()?;
+        weir_daemon::files::sync_dir(&self.shared.config.data_dir.join("indices"))?;
+        let index = Arc::new(index);
+        self.shared.catalog.insert(Arc::clone(&index));
+        self.indexing.send(Work::Open(Arc::clone(&index))).map_err(|_| shutting_down())?;
+        let (answer, done) = sync_channel(1);
+        let shard = Box::new(Shard::new(Arc::clone(&index), 0, Marks::default()));
+        self.sequencer.send(Message::Open { shard, answer }).map_err(|_| shutting_down())?;
+        done.recv().map_err(|_| shutting_down())?;
+        Ok(index)
+    }
+
+    /// Deletes an index and its bytes. Blocks.
+    ///
+    /// # Errors
+    /// 500 when its files cannot be removed.
+    pub fn delete_index(&self, index: &Arc<Index>) -> Result<()> {
+        let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        if index.gone.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        self.shared.catalog.remove(&index.name);
+        let (answer, done) = sync_channel(1);
+        self.sequencer.send(Message::Close { uid: index.uid, answer }).map_err(|_| shutting_down())?;
+        done.recv().map_err(|_| shutting_down())?;
+        let (answer, done) = sync_channel(1);
+        self.indexing.send(Work::Close { uid: index.uid, answer }).map_err(|_| shutting_down())?;
+        done.recv().map_err(|_| shutting_down())?;
+        // Out of the way in one step: a crash in the middle of removing must not leave half an index.
+        let trash = self.shared.config.data_dir.join(format!("deleted-{:016x}", index.uid));
+        fs::rename(&index.folder, &trash)?;
+        weir_daemon::files::sync_dir(&self.shared.config.data_dir.join("indices"))?;
+        index.partitions.write().unwrap_or_else(PoisonError::into_inner).clear();
+        fs::remove_dir_all(&trash)?;
+        Ok(())
+    }
+
+    /// All indices, by name.
+    pub fn indices(&self) -> Vec<Arc<Index>> {
+        self.shared.catalog.all()
+    }
+
+    /// Index templates by name.
+    pub fn templates(&self) -> Map<String, Value> {
+        self.shared.catalog.templates()
+    }
+
+    /// Sets or removes an index template, durably. False when there was none to remove.
+    ///
+    /// # Errors
+    /// 400 past the limit, 500 when it cannot be saved.
+    pub fn set_template(&self, name: &str, template: Option<Value>) -> Result<bool> {
+        self.shared.catalog.set_template(name, template)
+    }
+
+    /// Sets or removes an alias of an index, durably.
+    ///
+    /// # Errors
+    /// 400 for a name that cannot be, 500 when it cannot be saved.
+    pub fn set_alias(&self, index: &Index, alias: &str, options: Option<Value>) -> Result<()> {
+        if options.is_some() {
+            if self.shared.catalog.get(alias).is_some() {
+                return Err(Error::new(
+                    400,
+                    "invalid_alias_name_exception",
+                    format!(
+                        "Invalid alias name [{alias}]: an index or data stream exists with the same name as the alias"
+                    ),
+                ));
+            }
+            check_name(alias).map_err(|error| Error::new(400, "invalid_alias_name_exception", error.reason))?;
+        }
+        index.set_alias(alias, options);
+        Ok(index.save()?)
+    }
+
+    /// Lays settings over those of an index, durably.
+    ///
+    /// # Errors
+    /// 500 when they cannot be saved.
+    pub fn put_settings(&self, index: &Index, given: &Map<String, Value>) -> Result<()> {
+        index.merge_settings(given);
+        Ok(index.save()?)
+    }
+
+    /// One document by id: `_source`, `_version`, `_seq_no`. What was accepted before is seen. Blocks.
+    ///
+    /// # Errors
+    /// 503 when what was accepted cannot be made visible.
+    pub fn get(&self, index: &Arc<Index>, id: &str) -> Result<Option<Got>> {
+        self.refresh(std::slice::from_ref(index))?;
+        let Some(found) = lookup::find(index, id, &self.shared.fields)? else { return Ok(None) };
+        let part = PartitionView {
+            searcher: found.searcher,
+            index_name: Arc::clone(&index.name),
+            mapping: index.mapping(),
+            fields: self.shared.fields,
+            time_range: None,
+            salt: index.salt,
+        };
+        Ok(Some(Got { source: part.source(found.address)?, version: found.version, seq: found.seq }))
+    }
+
+    /// Bytes used, the budget, bytes free on the file system and its size.
+    pub fn disk(&self) -> DiskUse {
+        let (free, total) = self.shared.guard.space().unwrap_or((0, 0));
+        DiskUse { used: self.shared.guard.used(), budget: self.shared.guard.budget, free, total }
+    }
+
+    /// Commits what was accepted and stops. Blocks. Writes that come later are answered with 503.
+    pub fn close(&self) {
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut stop = vec![false, true].into_iter();
+        for thread in threads {
+            let told = if stop.next() == Some(false) {
+                self.sequencer.send(Message::Stop).is_ok()
+            } else {
+                self.indexing.send(Work::Stop).is_ok()
+            };
+            if thread.join().is_err() || !told {
+                tracing::error!("a thread of the store had ended before its time");
+            }
+        }
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Targets for Store {
+    fn target(&self, name: &str) -> Result<Arc<Index>> {
+        let name = catalog::date_math(name, now_ms())?;
+        if let Some(index) = self.shared.catalog.write_target(&name)? {
+            return Ok(index);
+        }
+        check_name(&name)?;
+        let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.shared.catalog.write_target(&name)? {
+            Some(index) => Ok(index),
+            None => self.make(&name, &json!({})),
+        }
+    }
+}
+
+/// A document found by its id.
+pub struct Got {
+    /// `_source`, as sent.
+    pub source: String,
+    /// `_version`
+    pub version: u64,
+    /// `_seq_no`
+    pub seq: u64,
+}
+
+/// What [`Store::disk`] tells, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct DiskUse {
+    /// Taken by index files and journal.
+    pub used: u64,
+    /// The most that they may take.
+    pub budget: u64,
+    /// Free on the file system.
+    pub free: u64,
+    /// Size of the file system.
+    pub total: u64,
+}
+
+fn shutting_down() -> Error {
+    Error { retry_after: Some(5), ..Error::new(503, "unavailable_shards_exception", "weir is shutting down") }
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn now_ms() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |now| now.as_millis() as u64)
+}
+
+fn check_format(folder: &Path) -> std::result::Result<(), OpenError> {
+    let path = folder.join("format");
+    match fs::read_to_string(&path) {
+        Ok(text) => {
+            let found = text.trim().strip_prefix("weir-indexer ").and_then(|number| number.parse().ok());
+            match found {
+                Some(FORMAT) => Ok(()),
+                Some(found) => Err(OpenError::Format { found, known: FORMAT }),
+                None => {
+                    // The rest of the folder says what it is; only this one file lost its bytes.
+                    tracing::error!(file = %path.display(), "the format file is damaged; it is written anew");
+                    Ok(weir_daemon::files::write_durably(&path, format!("weir-indexer {FORMAT}\n").as_bytes())?)
+                }
+            }
+        }
+        Err(_) => Ok(weir_daemon::files::write_durably(&path, format!("weir-indexer {FORMAT}\n").as_bytes())?),
+    }
+}
+
+/// Opens every index folder; what cannot be opened is set aside.
+fn open_indices(shared: &Shared, indices: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(&shared.config.data_dir)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with("deleted-") {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    for entry in fs::read_dir(indices)? {
+        let folder = entry?.path();
+        let Some(name) = folder.file_name().and_then(|name| name.to_str()).map(str::to_owned) else { continue };
+        if !folder.is_dir() || check_name(&name).is_err() {
+            set_aside(shared, &folder, "it is no index")?;
+            continue;
+        }
+        if !folder.join("meta.json").exists() && !folder.join("meta.bak").exists() {
+            // Making it was cut short; nothing was ever accepted for it.
+            fs::remove_dir_all(&folder)?;
+            continue;
+        }
+        let index = match Index::load(&name, folder.clone()) {
+            Ok(index) => index,
+            Err(problem) => {
+                set_aside(shared, &folder, &problem)?;
+                continue;
+            }
+        };
+        let mut numbers: Vec<u32> = Vec::new();
+        for entry in fs::read_dir(&folder)? {
+            let name = entry?.file_name();
+            numbers.extend(name.to_str().and_then(|name| name.strip_prefix('p')?.parse::<u32>().ok()));
+        }
+        numbers.sort_unstable();
+        let mut next = 1;
+        for number in numbers {
+            next = number + 1;
+            match open_partition(&folder, number) {
+                Ok(partition) => index.push_partition(Arc::new(partition)),
+                Err(problem) => set_aside(shared, &folder.join(format!("p{number}")), &problem)?,
+            }
+        }
+        repair(shared, &index, next)?;
+        shared.catalog.insert(Arc::new(index));
+    }
+    Ok(())
+}
+
+fn open_partition(folder: &Path, number: u32) -> std::result::Result<Partition, String> {
+    let partition = Partition::open(folder, number)?;
+    partition.verify()?;
+    Ok(partition)
+}
+
+/// When the open partition was set aside, a new one takes its place.
+fn repair(shared: &Shared, index: &Index, next: u32) -> io::Result<()> {
+    let newest = index.partitions().last().map(|partition| (partition.number, partition.payload()));
+    if newest.as_ref().is_some_and(|(number, _)| number + 1 == next) {
+        return Ok(());
+    }
+    // What the lost one had accepted is gone with it; the marks of the one before are the best that is known. Arrival
+    // numbers leave a gap, so that no id comes twice.
+    let known = newest.map(|(_, payload)| payload.as_ref().clone()).unwrap_or_default();
+    let payload = Payload { next_seq: known.next_seq + (1 << 40), created_ms: now_ms(), times: None, ..known };
+    let number = next.max(1);
+    let partition =
+        Partition::create(&index.folder, number, payload).map_err(|error| io::Error::other(error.to_string()))?;
+    index.push_partition(Arc::new(partition));
+    shared.health.trouble(
+        "damage",
+        format!("index {} lost its newest partition; it is kept in the folder damaged/", index.name),
+    );
+    Ok(())
+}
+
+fn set_aside(shared: &Shared, path: &Path, problem: &str) -> io::Result<()> {
+    let folder = shared.config.data_dir.join("damaged");
+    fs::create_dir_all(&folder)?;
+    let flat: Vec<String> = path
+        .strip_prefix(&shared.config.data_dir)
+        .unwrap_or(path)
+        .iter()
+        .map(|part| part.to_string_lossy().into_owned())
+        .collect();
+    let kept = folder.join(format!("{}-{}", flat.join("-"), now_ms()));
+    fs::rename(path, &kept)?;
+    tracing::error!(path = %path.display(), kept_as = %kept.display(), problem, "damaged: set aside; the rest goes on");
+    shared.counters.damaged.inc();
+    shared.health.trouble("damage", format!("{}: {problem}; kept as {}", path.display(), kept.display()));
+    Ok(())
+}
+
+/// Brings the index files up to date from the journal.
+fn replay(shared: &Arc<Shared>, disk: Arc<dyn Disk>, indexing: &mut Indexing) -> io::Result<Journal> {
+    let mut replayed = 0u64;
+    let segment_bytes = shared.guard.journal_bytes / JOURNAL_SEGMENTS;
+    let (mut journal, found) = Journal::recover(disk, segment_bytes, &mut |number, payload| {
+        // Most records after a clean stop are committed: their head tells so without parsing the documents.
+        let needed = record::decode(&payload)
+            .is_none_or(|head| head.indices.iter().any(|(uid, _)| indexing.is_needed(*uid, number)));
+        if needed && let Some(accepted) = replay::accepted(shared, &shared.flow, number, payload) {
+            indexing.apply(&accepted);
+            replayed += 1;
+        }
+        Ok(())
+    })?;
+    shared.counters.torn_bytes.add(found.torn_bytes);
+    if found.damaged_bytes > 0 {
+        shared.counters.damaged.inc();
+        shared
+            .health
+            .trouble("damage", format!("{} bytes of the journal were damaged and set aside", found.damaged_bytes));
+    }
+    if replayed > 0 {
+        tracing::info!(records = replayed, "replayed the journal");
+    }
+    let newest = shared
+        .catalog
+        .all()
+        .iter()
+        .flat_map(|index| index.partitions())
+        .map(|partition| partition.payload().record)
+        .max();
+    journal.start_at(newest.unwrap_or(0) + 1);
+    if indexing.settle() {
+        journal.trim(shared.trimmable.load(Ordering::Acquire))?;
+    }
+    for index in shared.catalog.all() {
+        let record = journal.next() - 1;
+        index.accepted.store(record, Ordering::Release);
+        index.visible.store(record, Ordering::Release);
+    }
+    shared.journal_bytes.store(journal.bytes(), Ordering::Relaxed);
+    Ok(journal)
 }

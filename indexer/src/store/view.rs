@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use tantivy::{DocAddress, Searcher};
+use tantivy::schema::Value as _;
+use tantivy::{DocAddress, Searcher, TantivyDocument};
 
+use super::lookup;
 use crate::error::{Error, Result};
 use crate::mapping::Mapping;
 use crate::schema::{Fields, schema};
@@ -64,9 +66,46 @@ impl PartitionView {
     /// # Errors
     /// 500 when its block of the document store is damaged.
     pub fn source(&self, address: DocAddress) -> Result<String> {
-        use tantivy::schema::Value as _;
-        let document: tantivy::TantivyDocument = self.searcher.doc(address)?;
+        let document: TantivyDocument = self.searcher.doc(address)?;
         let bytes = document.get_first(self.fields.source).and_then(|value| value.as_bytes()).unwrap_or(b"{}");
         String::from_utf8(bytes.to_vec()).map_err(|_| Error::internal("a stored document is not UTF-8"))
+    }
+
+    /// The documents' `_id`, in the order of `addresses`.
+    ///
+    /// # Errors
+    /// 500 when a column is damaged.
+    pub fn ids(&self, addresses: &[DocAddress]) -> Result<Vec<String>> {
+        let id = |address: &DocAddress| {
+            Ok(lookup::id_of(self.searcher.segment_reader(address.segment_ord), address.doc_id, self.salt)?)
+        };
+        addresses.iter().map(id).collect()
+    }
+
+    /// One document's `_version` and `_seq_no`.
+    ///
+    /// # Errors
+    /// 500 when a column is damaged.
+    pub fn version(&self, address: DocAddress) -> Result<(u64, u64)> {
+        let columns = self.searcher.segment_reader(address.segment_ord).fast_fields();
+        let version =
+            columns.column_opt::<u64>("_version")?.and_then(|column| column.first(address.doc_id)).unwrap_or(1);
+        Ok((version, columns.u64("_seq")?.first(address.doc_id).unwrap_or(0)))
+    }
+
+    /// Finds documents by `_id`: the addresses of those of `ids` that are in this partition.
+    ///
+    /// # Errors
+    /// 500 when the index files are damaged.
+    pub fn find_ids(&self, ids: &[&str]) -> Result<Vec<DocAddress>> {
+        let mut found = Vec::new();
+        for (ord, segment) in self.searcher.segment_readers().iter().enumerate() {
+            for id in ids {
+                if let Some(doc) = lookup::in_segment(segment, id, self.salt, &self.fields)? {
+                    found.push(DocAddress::new(ord as u32, doc));
+                }
+            }
+        }
+        Ok(found)
     }
 }

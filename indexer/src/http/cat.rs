@@ -1,0 +1,324 @@
+//! `_cat`: tables for people (text, with `?v` a head line) and for programs (`?format=json`).
+
+use serde_json::{Map, Value};
+
+use super::indices::chosen;
+use super::{Call, Endpoint, Reply};
+use crate::error::{Error, Result};
+use crate::mapping::wildcard;
+
+/// This file's endpoints.
+pub static ENDPOINTS: &[Endpoint] = &[
+    Endpoint { methods: &["GET"], path: "/_cat/indices", params: PARAMS, run: |call| Box::pin(indices(call)) },
+    Endpoint { methods: &["GET"], path: "/_cat/indices/{index}", params: PARAMS, run: |call| Box::pin(indices(call)) },
+    Endpoint { methods: &["GET"], path: "/_cat/health", params: PARAMS, run: |call| Box::pin(health(call)) },
+    Endpoint { methods: &["GET"], path: "/_cat/count", params: PARAMS, run: |call| Box::pin(count(call)) },
+    Endpoint { methods: &["GET"], path: "/_cat/count/{index}", params: PARAMS, run: |call| Box::pin(count(call)) },
+    Endpoint { methods: &["GET"], path: "/_cat/aliases", params: PARAMS, run: |call| Box::pin(aliases(call)) },
+    Endpoint { methods: &["GET"], path: "/_cat/aliases/{name}", params: PARAMS, run: |call| Box::pin(aliases(call)) },
+    Endpoint { methods: &["GET"], path: "/_cat/templates", params: PARAMS, run: |call| Box::pin(templates(call)) },
+    Endpoint {
+        methods: &["GET"],
+        path: "/_cat/templates/{name}",
+        params: PARAMS,
+        run: |call| Box::pin(templates(call)),
+    },
+];
+
+const PARAMS: &[&str] = &[
+    "v",
+    "h",
+    "s",
+    "help",
+    "bytes",
+    "time",
+    "ts",
+    "local",
+    "master_timeout",
+    "health",
+    "pri",
+    "expand_wildcards",
+    "include_unloaded_segments",
+];
+
+/// A column: name, short names, what it says.
+struct Column {
+    name: &'static str,
+    short: &'static [&'static str],
+    about: &'static str,
+    right: bool,
+    /// Shown when `h` does not say which.
+    usual: bool,
+}
+
+const fn left(name: &'static str, short: &'static [&'static str], about: &'static str) -> Column {
+    Column { name, short, about, right: false, usual: true }
+}
+
+const fn right(name: &'static str, short: &'static [&'static str], about: &'static str) -> Column {
+    Column { name, short, about, right: true, usual: true }
+}
+
+/// Rows of cells, in the order of the columns.
+fn table(call: &Call, columns: &[Column], mut rows: Vec<Vec<String>>) -> Result<Reply> {
+    if call.query.flag("help")? == Some(true) {
+        let name = columns.iter().map(|column| column.name.len()).max().unwrap_or(0);
+        let short = columns.iter().map(|column| column.short.join(",").len()).max().unwrap_or(0);
+        let line =
+            |column: &Column| format!("{:name$} | {:short$} | {}\n", column.name, column.short.join(","), column.about);
+        return Ok(Reply::text(columns.iter().map(line).collect()));
+    }
+    let position =
+        |wanted: &str| columns.iter().position(|column| column.name == wanted || column.short.contains(&wanted));
+    if let Some(keys) = call.query.list("s") {
+        for key in keys.iter().rev() {
+            let (key, descending) = match key.rsplit_once(':') {
+                Some((key, "desc")) => (key, true),
+                Some((key, "asc")) => (key, false),
+                _ => (*key, false),
+            };
+            let at = position(key).ok_or_else(|| {
+                Error::new(
+                    400,
+                    "unsupported_operation_exception",
+                    format!("Unable to sort by unknown sort key `{key}`"),
+                )
+            })?;
+            let number = |cell: &str| cell.parse::<f64>().ok();
+            rows.sort_by(|one, other| {
+                let order = match (number(&one[at]), number(&other[at])) {
+                    (Some(one), Some(other)) => one.total_cmp(&other),
+                    _ => one[at].cmp(&other[at]),
+                };
+                if descending { order.reverse() } else { order }
+            });
+        }
+    }
+    let shown: Vec<usize> = match call.query.list("h") {
+        None => (0..columns.len()).filter(|at| columns[*at].usual).collect(),
+        Some(wanted) => wanted
+            .iter()
+            .flat_map(|wanted| match position(wanted) {
+                Some(at) => vec![at],
+                None => (0..columns.len())
+                    .filter(|at| wanted.contains('*') && wildcard(wanted, columns[*at].name))
+                    .collect(),
+            })
+            .collect(),
+    };
+    match call.query.text("format") {
+        Some("json") => {
+            let object = |row: &Vec<String>| -> Value {
+                shown
+                    .iter()
+                    .map(|at| (columns[*at].name.to_owned(), Value::from(row[*at].as_str())))
+                    .collect::<Map<_, _>>()
+                    .into()
+            };
+            return Ok(Reply::json(&rows.iter().map(object).collect()));
+        }
+        None | Some("text" | "txt") => {}
+        Some(other) => return Err(Error::illegal_argument(format!("format [{other}] is not supported: text or json"))),
+    }
+    if call.query.text("format").is_none()
+        && call.header(hyper::header::ACCEPT).is_some_and(|accept| accept.starts_with("application/json"))
+        && !call.query.0.iter().any(|(name, _)| matches!(name.as_str(), "v" | "h" | "s"))
+    {
+        let object = |row: &Vec<String>| -> Value {
+            shown
+                .iter()
+                .map(|at| (columns[*at].name.to_owned(), Value::from(row[*at].as_str())))
+                .collect::<Map<_, _>>()
+                .into()
+        };
+        return Ok(Reply::json(&rows.iter().map(object).collect()));
+    }
+    if call.query.flag("v")? == Some(true) {
+        rows.insert(0, columns.iter().map(|column| column.name.to_owned()).collect());
+    }
+    let mut out = String::new();
+    let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = shown.iter().map(|at| width(*at)).collect();
+    for row in &rows {
+        let cells: Vec<String> = shown
+            .iter()
+            .zip(&widths)
+            .map(
+                |(at, width)| {
+                    if columns[*at].right { format!("{:>width$}", row[*at]) } else { format!("{:width$}", row[*at]) }
+                },
+            )
+            .collect();
+        out.push_str(&cells.join(" "));
+        out.push('\n');
+    }
+    Ok(Reply::text(out))
+}
+
+/// Bytes as `_cat` shows them: `1.2mb`, or a number in the unit that `bytes` asks for.
+fn bytes(call: &Call, bytes: u64) -> Result<String> {
+    let unit = |unit: u64| Ok((bytes / unit).to_string());
+    match call.query.text("bytes") {
+        Some("b") => unit(1),
+        Some("k" | "kb") => unit(1 << 10),
+        Some("m" | "mb") => unit(1 << 20),
+        Some("g" | "gb") => unit(1 << 30),
+        Some(other) => Err(Error::illegal_argument(format!("unknown unit [{other}]: b, kb, mb or gb"))),
+        None => {
+            let scaled = |size: u64, name: &str| {
+                let text = format!("{:.1}", bytes as f64 / size as f64);
+                Ok(format!("{}{name}", text.trim_end_matches(".0")))
+            };
+            match bytes {
+                0..1_024 => scaled(1, "b"),
+                1_024..1_048_576 => scaled(1 << 10, "kb"),
+                1_048_576..1_073_741_824 => scaled(1 << 20, "mb"),
+                _ => scaled(1 << 30, "gb"),
+            }
+        }
+    }
+}
+
+async fn indices(call: Call) -> Result<Reply> {
+    static COLUMNS: [Column; 11] = [
+        left("health", &["h"], "current health status"),
+        left("status", &["s"], "open/close status"),
+        left("index", &["i", "idx"], "index name"),
+        left("uuid", &["id"], "index uuid"),
+        right("pri", &["p", "shards.primary", "shardsPrimary"], "number of primary shards"),
+        right("rep", &["r", "shards.replica", "shardsReplica"], "number of replica shards"),
+        right("docs.count", &["dc", "docsCount"], "available docs"),
+        right("docs.deleted", &["dd", "docsDeleted"], "deleted docs"),
+        right("store.size", &["ss", "storeSize"], "store size of primaries & replicas"),
+        right("pri.store.size", &[], "store size of primaries"),
+        Column {
+            name: "creation.date",
+            short: &["cd"],
+            about: "index creation date (millisecond value)",
+            right: true,
+            usual: false,
+        },
+    ];
+    let wanted = call.query.text("health");
+    let mut rows = Vec::new();
+    for index in chosen(&call)? {
+        if wanted.is_some_and(|wanted| wanted != "green") {
+            continue;
+        }
+        let (docs, deleted) = index.counts();
+        let size = bytes(&call, index.bytes())?;
+        rows.push(vec![
+            "green".to_owned(),
+            "open".to_owned(),
+            index.name.to_string(),
+            index.uuid(),
+            "1".to_owned(),
+            "0".to_owned(),
+            docs.to_string(),
+            deleted.to_string(),
+            size.clone(),
+            size,
+            index.created_ms.to_string(),
+        ]);
+    }
+    table(&call, &COLUMNS, rows)
+}
+
+/// Seconds since 1970 and the time of day.
+fn clock() -> (String, String) {
+    let seconds = crate::store::now_ms() / 1000;
+    let day = seconds % 86_400;
+    (seconds.to_string(), format!("{:02}:{:02}:{:02}", day / 3600, day / 60 % 60, day % 60))
+}
+
+async fn health(call: Call) -> Result<Reply> {
+    static COLUMNS: [Column; 14] = [
+        left("epoch", &["t", "time"], "seconds since 1970-01-01 00:00:00"),
+        left("timestamp", &["ts", "hms", "hhmmss"], "time in HH:MM:SS"),
+        left("cluster", &["cl"], "cluster name"),
+        left("status", &["st"], "health status"),
+        right("node.total", &["nt", "nodeTotal"], "total number of nodes"),
+        right("node.data", &["nd", "nodeData"], "number of nodes that can store data"),
+        right("shards", &["t", "sh", "shards.total", "shardsTotal"], "total number of shards"),
+        right("pri", &["p", "shards.primary", "shardsPrimary"], "number of primary shards"),
+        right("relo", &["r", "shards.relocating", "shardsRelocating"], "number of relocating nodes"),
+        right("init", &["i", "shards.initializing", "shardsInitializing"], "number of initializing nodes"),
+        right("unassign", &["u", "shards.unassigned", "shardsUnassigned"], "number of unassigned shards"),
+        right("pending_tasks", &["pt", "pendingTasks"], "number of pending tasks"),
+        right("max_task_wait_time", &["mtwt", "maxTaskWaitTime"], "wait time of longest task pending"),
+        right("active_shards_percent", &["asp", "activeShardsPercent"], "active number of shards in percent"),
+    ];
+    let (epoch, time) = clock();
+    let status = if call.context.health.troubles().is_empty() { "green" } else { "yellow" };
+    let shards = call.context.store.indices().len().to_string();
+    let row = [&epoch, &time, "weir", status, "1", "1", &shards, &shards, "0", "0", "0", "0", "-", "100.0%"];
+    table(&call, &COLUMNS, vec![row.map(str::to_owned).to_vec()])
+}
+
+async fn count(call: Call) -> Result<Reply> {
+    static COLUMNS: [Column; 3] = [
+        left("epoch", &["t", "time"], "seconds since 1970-01-01 00:00:00"),
+        left("timestamp", &["ts", "hms", "hhmmss"], "time in HH:MM:SS"),
+        left("count", &["dc", "docs.count", "docsCount"], "the document count"),
+    ];
+    let (store, indices) = (std::sync::Arc::clone(&call.context.store), chosen(&call)?);
+    let count: u64 = tokio::task::spawn_blocking(move || {
+        let view = store.view(&indices)?;
+        Ok::<_, Error>(view.parts.iter().map(|part| part.searcher.num_docs()).sum())
+    })
+    .await
+    .map_err(Error::internal)??;
+    let (epoch, time) = clock();
+    table(&call, &COLUMNS, vec![vec![epoch, time, count.to_string()]])
+}
+
+async fn aliases(call: Call) -> Result<Reply> {
+    static COLUMNS: [Column; 6] = [
+        left("alias", &["a"], "alias name"),
+        left("index", &["i", "idx"], "index alias points to"),
+        left("filter", &["f", "fi"], "filter"),
+        left("routing.index", &["ri", "routingIndex"], "index routing"),
+        left("routing.search", &["rs", "routingSearch"], "search routing"),
+        left("is_write_index", &["w", "isWriteIndex"], "write index"),
+    ];
+    let wanted = call.part("name").unwrap_or("*");
+    let mut rows = Vec::new();
+    for index in call.context.store.indices() {
+        for (alias, options) in index.aliases() {
+            if wanted.split(',').any(|pattern| wildcard(pattern, &alias)) {
+                let write = options.get("is_write_index").map_or("-".to_owned(), Value::to_string);
+                let dash = || "-".to_owned();
+                rows.push(vec![alias, index.name.to_string(), dash(), dash(), dash(), write]);
+            }
+        }
+    }
+    table(&call, &COLUMNS, rows)
+}
+
+async fn templates(call: Call) -> Result<Reply> {
+    static COLUMNS: [Column; 5] = [
+        left("name", &["n"], "template name"),
+        left("index_patterns", &["t"], "template index patterns"),
+        left("order", &["o", "p"], "template application order/priority number"),
+        left("version", &["v"], "version"),
+        left("composed_of", &["c"], "component templates comprising index template"),
+    ];
+    let wanted = call.part("name").unwrap_or("*");
+    let mut rows = Vec::new();
+    for (name, template) in call.context.store.templates() {
+        if wildcard(wanted, &name) {
+            let text = |key: &str| {
+                template.get(key).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+            };
+            let patterns = text("index_patterns").unwrap_or_default().replace('"', "");
+            rows.push(vec![
+                name,
+                patterns,
+                text("priority").unwrap_or_default(),
+                text("version").unwrap_or_default(),
+                "[]".to_owned(),
+            ]);
+        }
+    }
+    table(&call, &COLUMNS, rows)
+}

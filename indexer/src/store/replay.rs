@@ -1,0 +1,59 @@
+//! From a journal record back to a batch.
+
+use std::sync::Arc;
+
+use super::Shared;
+use super::document::{Batch, Values};
+use super::flow::Flow;
+use super::indexing::Accepted;
+use super::parse::Parser;
+use super::record;
+
+/// The batch of a journal record; `None`, with a loud message, when it cannot be read.
+pub(crate) fn accepted(shared: &Shared, flow: &Arc<Flow>, number: u64, payload: Vec<u8>) -> Option<Accepted> {
+    let Some(mut record) = record::decode(&payload) else {
+        tracing::error!(
+            record = number,
+            "a journal record cannot be read, though its checksum is right; it is passed over"
+        );
+        return None;
+    };
+    let text = match String::from_utf8(payload.get(record.text_at..)?.to_vec()) {
+        Ok(text) => Arc::new(text),
+        Err(error) => {
+            tracing::error!(record = number, %error, "a journal record is not text; it is passed over");
+            return None;
+        }
+    };
+    let all = shared.catalog.all();
+    let indices: Vec<_> =
+        record.indices.iter().map(|(uid, _)| all.iter().find(|index| index.uid == *uid).cloned()).collect();
+    let mut mappings: Vec<_> =
+        indices.iter().map(|index| index.as_ref().map(|index| index.mapping()).unwrap_or_default()).collect();
+    let mut values = Values::default();
+    for entry in &mut record.entries {
+        let target = usize::from(entry.index);
+        entry.first_leaf = values.leaves.len() as u32;
+        entry.last_leaf = entry.first_leaf;
+        // An index that was deleted since: its documents are not wanted any more.
+        let Some(index) = &indices[target] else { continue };
+        let mut parser = Parser::new(&text, Arc::clone(&mappings[target]), index.as_ref(), &mut values);
+        let (start, end) = (entry.start as usize, entry.start as usize + entry.len as usize);
+        let parsed = if text.get(start..end).is_some() { parser.document(start, end).err() } else { None };
+        mappings[target] = parser.mapping;
+        if let Some(refused) = parsed {
+            // It was accepted once; what the mapping says against it now must not lose it. It is kept in `_source`.
+            tracing::warn!(record = number, ?refused, "a journalled document is kept without its fields");
+        }
+        entry.last_leaf = values.leaves.len() as u32;
+    }
+    let share = flow.enter(text.len() as u64);
+    let batch = Batch { text, values, entries: record.entries, mappings, fields: shared.fields, share: Some(share) };
+    Some(Accepted {
+        record: number,
+        arrival_ms: record.arrival_ms,
+        batch: Arc::new(batch),
+        ops: record.ops,
+        indices: record.indices,
+    })
+}

@@ -1,0 +1,7 @@
+//! The indexer as its clients meet it: over HTTP, with restarts and crashes in between.
+
+mod admin;
+mod crash;
+mod identity;
+mod support;
+mod write;

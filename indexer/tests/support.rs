@@ -144,7 +144,13 @@ impl Client {
         self.try_send(method, path, body, headers).unwrap_or_else(|error| panic!("{method} {path}: {error}"))
     }
 
-    pub(crate) fn try_send(&self, method: &str, path: &str, body: &[u8], headers: &[(&str, &str)]) -> std::io::Result<Answer> {
+    pub(crate) fn try_send(
+        &self,
+        method: &str,
+        path: &str,
+        body: &[u8],
+        headers: &[(&str, &str)],
+    ) -> std::io::Result<Answer> {
         let mut stream = TcpStream::connect(self.address)?;
         stream.set_read_timeout(Some(Duration::from_secs(60)))?;
         let mut head = format!(

@@ -672,7 +672,7 @@ fn open_indices(shared: &Shared, indices: &Path) -> io::Result<()> {
         let mut next = 1;
         for number in numbers {
             next = number + 1;
-            match open_partition(&folder, number) {
+            match Partition::open(&folder, number) {
                 Ok(partition) => index.push_partition(Arc::new(partition)),
                 Err(problem) => set_aside(shared, &folder.join(format!("p{number}")), &problem)?,
             }
@@ -681,12 +681,6 @@ fn open_indices(shared: &Shared, indices: &Path) -> io::Result<()> {
         shared.catalog.insert(Arc::new(index));
     }
     Ok(())
-}
-
-fn open_partition(folder: &Path, number: u32) -> std::result::Result<Partition, String> {
-    let partition = Partition::open(folder, number)?;
-    partition.verify()?;
-    Ok(partition)
 }
 
 /// When the open partition was set aside, a new one takes its place.

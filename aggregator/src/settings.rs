@@ -258,6 +258,7 @@ impl Settings {
                 request_bytes_max,
                 wait_max: self.retry_wait_max.get(),
                 ingest_pipeline: None,
+                gzip: None,
             },
             receive: ReceiveLimits {
                 frames,

@@ -2,6 +2,7 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
+use std::io::Read;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
@@ -42,6 +43,9 @@ struct State {
     nameless: usize,
     /// Items of each `_bulk` request.
     requests: Vec<Vec<String>>,
+    /// Highest end of each source, and documents that came before the one in front of them was there.
+    marks: BTreeMap<String, u64>,
+    holes: Vec<String>,
     bytes_max: Option<usize>,
     refused_text: Option<String>,
 }
@@ -111,6 +115,12 @@ impl BulkServer {
         self.state.lock().unwrap().documents.clone()
     }
 
+    /// Documents that came before the one in front of them in their source was stored: there must never be any, as long
+    /// as all of a source is sent and its first position is 0.
+    pub fn holes(&self) -> Vec<String> {
+        self.state.lock().unwrap().holes.clone()
+    }
+
     /// Messages of the documents of an index, in order of id.
     pub fn messages(&self, index: &str) -> Vec<String> {
         let documents = self.documents();
@@ -147,7 +157,7 @@ impl BulkServer {
         let text = std::str::from_utf8(body).unwrap();
         assert!(text.ends_with('\n'), "the last line of a _bulk body ends with a line break");
         let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        let items: Vec<(&Value, &Value)> = lines.chunks(2).map(|pair| (&pair[0]["create"], &pair[1])).collect();
+        let items: Vec<(&Value, &Value)> = lines.chunks(2).map(|pair| (action(&pair[0]), &pair[1])).collect();
         let deed = {
             let mut state = self.state.lock().unwrap();
             let name = |n: usize, action: &Value| action["_id"].as_str().map_or(format!("#{n}"), str::to_owned);
@@ -187,6 +197,15 @@ impl BulkServer {
                         end: action["_end"].as_u64(),
                         document: (*document).clone(),
                     };
+                    if let (Some((source, start)), Some(end)) = (id.rsplit_once('-'), stored.end) {
+                        let start: u64 = start.parse().unwrap();
+                        let mark = state.marks.entry(source.to_owned()).or_default();
+                        let leaves_hole = start > *mark;
+                        *mark = end.max(*mark);
+                        if leaves_hole {
+                            state.holes.push(id.clone());
+                        }
+                    }
                     match state.documents.entry(id) {
                         Entry::Occupied(_) => 409,
                         Entry::Vacant(place) => {
@@ -213,6 +232,11 @@ impl BulkServer {
     }
 }
 
+/// What an action line says, whichever action it is.
+fn action(line: &Value) -> &Value {
+    line.as_object().unwrap().values().next().unwrap()
+}
+
 /// Path and body of the next request on a connection.
 async fn request(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> Option<(String, Vec<u8>)> {
     loop {
@@ -223,7 +247,12 @@ async fn request(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> Option<(String,
                 .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok())
                 .unwrap_or(0);
             if bytes.len() >= end + 4 + length {
-                let body = bytes[end + 4..end + 4 + length].to_vec();
+                let mut body = bytes[end + 4..end + 4 + length].to_vec();
+                if head.to_ascii_lowercase().contains("content-encoding: gzip") {
+                    let mut plain = Vec::new();
+                    flate2::read::GzDecoder::new(&body[..]).read_to_end(&mut plain).unwrap();
+                    body = plain;
+                }
                 bytes.drain(..end + 4 + length);
                 return Some((head.split(' ').nth(1)?.to_owned(), body));
             }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use weir_aggregator::Settings;
 use weir_daemon::settings::Span;
@@ -16,7 +17,17 @@ pub struct Aggregator {
     pub address: SocketAddr,
     pub metrics: Metrics,
     shutdown: Shutdown,
-    task: JoinHandle<Result<(), weir_aggregator::Error>>,
+    task: Option<JoinHandle<Result<(), weir_aggregator::Error>>>,
+    /// Its own, so that it can be killed with everything that it has started.
+    runtime: Option<Runtime>,
+}
+
+impl Drop for Aggregator {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 /// Settings that suit a test: no pipeline file unless it names one, short waits.
@@ -34,11 +45,16 @@ pub fn settings(server: &BulkServer) -> Settings {
 impl Aggregator {
     pub async fn start(settings: Settings) -> Self {
         let config = settings.check().map_err(|mistakes| format!("{mistakes:?}")).unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
         let (metrics, shutdown) = (Metrics::new(), Shutdown::new());
-        let task = tokio::spawn(weir_aggregator::run(config, listener, metrics.clone(), shutdown.clone()));
-        Self { address, metrics, shutdown, task }
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let (counted, told) = (metrics.clone(), shutdown.clone());
+        let task = runtime.spawn(async move {
+            weir_aggregator::run(config, TcpListener::from_std(listener).unwrap(), counted, told).await
+        });
+        Self { address, metrics, shutdown, task: Some(task), runtime: Some(runtime) }
     }
 
     /// The value of a series, by its name and labels as Prometheus shows them; 0 when there is none.
@@ -55,18 +71,23 @@ impl Aggregator {
         }
     }
 
+    /// Ends it at once, whatever it is at.
+    pub fn kill(self) {
+        drop(self);
+    }
+
     pub fn begin_stop(&self) {
         self.shutdown.cancel();
     }
 
     /// Waits until it ends by itself.
-    pub async fn ended(self) {
-        self.task.await.unwrap().unwrap();
+    pub async fn ended(mut self) {
+        self.task.take().unwrap().await.unwrap().unwrap();
     }
 
     pub async fn stop(self) {
         self.shutdown.cancel();
-        self.task.await.unwrap().unwrap();
+        self.ended().await;
     }
 }
 

@@ -81,3 +81,26 @@ pub fn document(source: u64, n: u64, message: &str) -> String {
 pub fn id(source: u64, n: u64) -> String {
     format!("{source:016x}-{}", n * 100)
 }
+
+/// Sends a window over any stream and reads the acknowledgement that is no sign of life; `None` when the server closes.
+pub async fn exchange(
+    mut stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+    window: &[u8],
+) -> std::io::Result<Option<u32>> {
+    stream.write_all(window).await?;
+    stream.flush().await?;
+    let mut decoder = AckDecoder::new();
+    let mut bytes = [0; 600];
+    loop {
+        let read = stream.read(&mut bytes).await?;
+        if read == 0 {
+            return Ok(None);
+        }
+        let mut input = &bytes[..read];
+        while let Some(ack) = decoder.next(&mut input).map_err(std::io::Error::other)? {
+            if ack > 0 {
+                return Ok(Some(ack));
+            }
+        }
+    }
+}

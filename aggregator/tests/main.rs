@@ -8,4 +8,6 @@ mod inputs;
 mod level_accuracy;
 mod lumberjack_client;
 mod pipelines;
+mod python_clients;
 mod receive;
+mod tls;

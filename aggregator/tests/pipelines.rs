@@ -86,7 +86,7 @@ async fn events_go_where_conditions_send_them_and_are_acknowledged_when_all_outp
     let text = format!(
         "output {{
            if [message] =~ /^b/ {{
-             elasticsearch {{ hosts => [\"{}\"] index => \"b-%{{[service][name]}}-%{{+yyyy.MM.dd}}\" }}
+             elasticsearch {{ hosts => [\"{}\"] http_compression => true index => \"b-%{{[service][name]}}-%{{+yyyy.MM.dd}}\" }}
              file {{ path => \"{}\" codec => line {{ format => \"%{{message}}!\" }} }}
            }} else if \"c\" in [message] {{
              null {{ }}

@@ -107,6 +107,8 @@ fn elasticsearch(options: &mut Options<'_>, surroundings: &Surroundings) -> Opti
     if let Some((seconds, _)) = options.whole("retry_max_interval") {
         bulk.wait_max = Duration::from_secs(seconds.max(1));
     }
+    let level = options.whole("compression_level").map(|(level, _)| level > 0);
+    bulk.gzip = if options.has("http_compression") { Some(options.bool("http_compression", true)) } else { level };
     let pipeline = text(options, "pipeline");
     if !pipeline.is_empty() {
         bulk.ingest_pipeline = Some(pipeline);
@@ -144,8 +146,6 @@ fn elasticsearch(options: &mut Options<'_>, surroundings: &Surroundings) -> Opti
             "validate_after_inactivity",
             "retry_initial_interval",
             "retry_on_conflict",
-            "http_compression",
-            "compression_level",
             "codec",
             "dlq_custom_codes",
             "dlq_on_failed_indexname_interpolation",

@@ -43,6 +43,8 @@ pub(crate) struct BulkSettings {
     pub wait_max: Duration,
     /// Elasticsearch's ingest pipeline that documents go through there.
     pub ingest_pipeline: Option<String>,
+    /// Whether requests are compressed; none: unless the host is this machine.
+    pub gzip: Option<bool>,
 }
 
 /// One Elasticsearch output.
@@ -149,10 +151,16 @@ impl Elasticsearch {
                 let time = backoff.wait(retry_after);
                 self.trouble(failures, &why, time);
                 tokio::time::sleep(time).await;
-            } else if failures > 0 {
-                failures = 0;
-                backoff = Backoff::new(self.settings.wait_max);
-                self.well();
+            } else {
+                if failures > 0 {
+                    failures = 0;
+                    backoff = Backoff::new(self.settings.wait_max);
+                    tracing::info!("output goes on");
+                }
+                // Who was in trouble may have been another delivery, which was given up since.
+                if self.troubled.swap(false, Ordering::Relaxed) {
+                    self.health.well("output");
+                }
             }
         }
     }
@@ -205,7 +213,7 @@ impl Elasticsearch {
         }
         let plain =
             if self.kind.load(Ordering::Relaxed) == KIND_WEIR { chunk.payload() } else { chunk.payload_without_ends() };
-        let gzip = !host.is_loopback();
+        let gzip = self.settings.gzip.unwrap_or(!host.is_loopback());
         let bytes = if gzip { compress(&plain) } else { plain };
         self.requests.inc();
         host.send(Method::POST, &self.path, Payload { bytes, content_type: Some("application/x-ndjson"), gzip }).await
@@ -278,13 +286,6 @@ impl Elasticsearch {
         if failures >= QUIET_ATTEMPTS {
             self.troubled.store(true, Ordering::Relaxed);
             self.health.trouble("output", why.to_owned());
-        }
-    }
-
-    fn well(&self) {
-        tracing::info!("output goes on");
-        if self.troubled.swap(false, Ordering::Relaxed) {
-            self.health.well("output");
         }
     }
 }

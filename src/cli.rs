@@ -139,6 +139,9 @@ pub enum Command {
         /// Folder with the files
         #[arg(default_value = "pipelines")]
         folder: PathBuf,
+        /// Write what comes out into NAME.out instead; look at the difference before you keep it
+        #[arg(long)]
+        write: bool,
     },
     /// Make and renew the certificates of TLS
     Certs(CertsFlags),

@@ -80,7 +80,8 @@ async fn command(cli: Cli) -> Result<ExitCode, String> {
         }
         Some(Command::Check { common, flags }) => return check::run(&common, &flags),
         Some(Command::Explain { flags, sample }) => explain::run(&flags, sample.as_deref())?,
-        Some(Command::Test { folder }) => return golden::run(&folder),
+        Some(Command::Test { folder, write: false }) => return golden::run(&folder),
+        Some(Command::Test { folder, write: true }) => golden::write(&folder)?,
         Some(Command::Certs(flags)) => certs::run(&flags)?,
         Some(Command::Search(flags)) => search::run(&flags).await?,
         Some(Command::Health { url }) => return health::run(&url).await,

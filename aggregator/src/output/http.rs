@@ -172,7 +172,7 @@ impl Host {
         let broken =
             |error: &dyn std::fmt::Display| HttpError::Broken { host: self.address.clone(), reason: error.to_string() };
         let request = request.body(Full::new(body.bytes)).map_err(|error| broken(&error))?;
-        let mut sender = match self.reuse() {
+        let mut sender = match self.reuse().await {
             Some(sender) => sender,
             None => self.connect().await?,
         };
@@ -185,14 +185,15 @@ impl Host {
         Ok(Answer { status, retry_after: retry_after.map(Duration::from_secs), body: body.to_bytes() })
     }
 
-    fn reuse(&self) -> Option<SendRequest<Full<Bytes>>> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some(sender) = idle.pop() {
-            if sender.is_ready() {
+    /// A connection of an earlier request that is still good.
+    async fn reuse(&self) -> Option<SendRequest<Full<Bytes>>> {
+        loop {
+            let mut sender = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
+            // Ready at once, or as soon as its task has looked at the end of the last answer; an error if it is closed.
+            if sender.ready().await.is_ok() {
                 return Some(sender);
             }
         }
-        None
     }
 
     fn keep(&self, sender: SendRequest<Full<Bytes>>) {

@@ -48,8 +48,10 @@ pub(crate) struct Dropped<'a> {
     pub rule: &'a str,
     /// The minute that it counts for, see [`minute_of`].
     pub minute: [u8; MINUTE_BYTES],
-    /// The message.
-    pub message: &'a str,
+    /// Bytes of the message.
+    pub bytes: usize,
+    /// The message, if it is worth keeping as a sample.
+    pub sample: Option<&'a str>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -68,11 +70,13 @@ struct Totals {
 }
 
 impl Totals {
-    fn note(&mut self, message: &str) {
+    fn note(&mut self, dropped: &Dropped<'_>) {
         self.events += 1;
-        self.bytes += u64::try_from(message.len()).unwrap_or(0);
-        if self.samples.len() < SAMPLES_MAX {
-            self.samples.push(cut(message, SAMPLE_BYTES_MAX).to_owned());
+        self.bytes += u64::try_from(dropped.bytes).unwrap_or(0);
+        if let Some(sample) = dropped.sample
+            && self.samples.len() < SAMPLES_MAX
+        {
+            self.samples.push(cut(sample, SAMPLE_BYTES_MAX).to_owned());
         }
     }
 
@@ -218,7 +222,7 @@ impl Part {
         if let Some((key, totals)) = self.counts.get_mut(self.last)
             && is(key)
         {
-            return totals.note(dropped.message);
+            return totals.note(&dropped);
         }
         let hash = self.hasher.hash_one((service, level, dropped.rule, minute));
         let at = match self.places.get(&hash) {
@@ -231,7 +235,7 @@ impl Part {
             }
         };
         self.last = at;
-        self.counts[at].1.note(dropped.message);
+        self.counts[at].1.note(&dropped);
         if self.counts.len() >= PART_ENTRIES_MAX {
             self.hand_over();
         }
@@ -289,7 +293,7 @@ mod tests {
     use super::*;
 
     fn dropped<'a>(service: &'a str, level: &'a str, time: &'a str) -> Dropped<'a> {
-        Dropped { service, level, rule: "99.conf:3", minute: minute_of(time), message: "GET /health" }
+        Dropped { service, level, rule: "99.conf:3", minute: minute_of(time), bytes: 11, sample: Some("GET /health") }
     }
 
     #[test]

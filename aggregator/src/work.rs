@@ -101,32 +101,29 @@ impl Worker {
         self.additions.apply(&mut event);
         let identity = event.identity();
         self.id.clear();
-        match &identity {
-            None => {
-                self.foreign.write(&event, &mut self.id);
-                event.ensure_timestamp(Timestamp::now());
-            }
-            Some(identity) => {
-                use std::fmt::Write as _;
-                // Writing to a String cannot fail.
-                let _ = write!(self.id, "{:016x}-{}", identity.source, identity.start);
-            }
+        if identity.is_none() {
+            self.foreign.write(&event, &mut self.id);
+            event.ensure_timestamp(Timestamp::now());
         }
         // For the ledger: a dropped event is gone when it is known to be one.
         let minute = minute_of(event.get_str(&self.fields.timestamp).unwrap_or_default());
-        let message = match event.get(&self.fields.message) {
-            Some(crate::event::ValueRef::Text(text)) if self.ledger.is_some() => text.clone(),
-            _ => Text::new(),
-        };
+        let bytes = event.get_str(&self.fields.message).map_or(0, str::len);
         self.kept.clear();
         self.pipeline.program.run(event, &mut self.kept, &mut self.tally);
         if self.kept.is_empty() {
             self.dropped += 1;
+            let sample = self.tally.take_sample();
             if let (Some(ledger), Some(last)) = (&mut self.ledger, self.tally.last_dropped()) {
                 let rule = self.pipeline.rule_id(last.rule);
-                ledger.note(Dropped { service: &last.service, level: &last.level, rule, minute, message: &message });
+                let (service, level) = (&last.service, &last.level);
+                ledger.note(Dropped { service, level, rule, minute, bytes, sample: sample.as_deref() });
             }
             return;
+        }
+        if let Some(identity) = &identity {
+            use std::fmt::Write as _;
+            // Writing to a String cannot fail.
+            let _ = write!(self.id, "{:016x}-{}", identity.source, identity.start);
         }
         for event in &mut self.kept {
             event.ensure_timestamp(Timestamp::now());

@@ -2,6 +2,7 @@
 //! and service. No locks: each worker has its own and hands it over between batches.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::LazyLock;
 
 use crate::event::{Event, FieldPath, Text};
@@ -11,8 +12,11 @@ use crate::filter::Scratch;
 const DROPPED_KEYS_MAX: usize = 4096;
 /// Service and level names are cut to so many bytes in the ledger.
 const NAME_BYTES_MAX: usize = 128;
+/// A sample message is cut to so many bytes.
+const SAMPLE_BYTES_MAX: usize = 300;
 
 static LEVEL: LazyLock<FieldPath> = LazyLock::new(|| FieldPath::of(&["log", "level"]));
+static MESSAGE: LazyLock<FieldPath> = LazyLock::new(|| FieldPath::of(&["message"]));
 static SERVICE: LazyLock<FieldPath> = LazyLock::new(|| FieldPath::of(&["service", "name"]));
 
 /// What a filter did.
@@ -45,10 +49,14 @@ pub struct Tally {
     /// What filters may use while they run.
     pub scratch: Scratch,
     filters: Vec<FilterCount>,
-    dropped: HashMap<Dropped, u64>,
-    /// The key that was counted last, and its count that is not in the map yet: lines of one container follow each
-    /// other, and this saves the look-up.
-    last: Option<(Dropped, u64)>,
+    dropped: Vec<(Dropped, u64)>,
+    /// Places in `dropped` by the hash of their key.
+    places: HashMap<u64, usize>,
+    hasher: RandomState,
+    /// The place that was counted last: lines of one container follow each other, and this saves the look-up.
+    last: usize,
+    /// The message of the first event of the last key that is new.
+    sample: Option<Text>,
 }
 
 impl Tally {
@@ -69,32 +77,50 @@ impl Tally {
 
     pub(super) fn dropped(&mut self, rule: usize, event: &Event) {
         self.count(rule).dropped += 1;
-        let level = event.get_str(&LEVEL).unwrap_or_default();
-        let service = event.get_str(&SERVICE).unwrap_or_default();
-        if let Some((last, count)) = &mut self.last
-            && last.rule == rule
-            && *last.level == *level
-            && *last.service == *service
+        let level = cut(event.get_str(&LEVEL).unwrap_or_default(), NAME_BYTES_MAX);
+        let service = cut(event.get_str(&SERVICE).unwrap_or_default(), NAME_BYTES_MAX);
+        let is = |key: &Dropped| key.rule == rule && *key.level == *level && *key.service == *service;
+        if let Some((key, count)) = self.dropped.get_mut(self.last)
+            && is(key)
         {
             *count += 1;
             return;
         }
-        self.settle();
-        let key = Dropped { rule, level: name(level), service: name(service) };
-        self.last = Some((key, 1));
+        let hash = self.hasher.hash_one((rule, level, service));
+        self.last = match self.places.get(&hash) {
+            Some(place) if is(&self.dropped[*place].0) => *place,
+            _ if self.dropped.len() >= DROPPED_KEYS_MAX => self.others(rule, level),
+            _ => {
+                // Copies of their own, so that a short text does not hold a whole batch in memory.
+                let key = Dropped { rule, level: Text::from(level), service: Text::from(service) };
+                self.sample = Some(Text::from(cut(event.get_str(&MESSAGE).unwrap_or_default(), SAMPLE_BYTES_MAX)));
+                self.places.insert(hash, self.dropped.len());
+                self.dropped.push((key, 0));
+                self.dropped.len() - 1
+            }
+        };
+        self.dropped[self.last].1 += 1;
+    }
+
+    /// The place that counts for all services there is no room for. One for each rule and level, which are few.
+    fn others(&mut self, rule: usize, level: &str) -> usize {
+        let service = Text::from_static("(other services)");
+        let hash = self.hasher.hash_one((rule, level, &*service));
+        *self.places.entry(hash).or_insert_with(|| {
+            self.dropped.push((Dropped { rule, level: Text::from(level), service }, 0));
+            self.dropped.len() - 1
+        })
     }
 
     /// What was dropped last, since the last call of [`Tally::take_dropped`].
     pub fn last_dropped(&self) -> Option<&Dropped> {
-        self.last.as_ref().map(|(dropped, _)| dropped)
+        self.dropped.get(self.last).map(|(key, _)| key)
     }
 
-    fn settle(&mut self) {
-        let Some((mut key, count)) = self.last.take() else { return };
-        if self.dropped.len() >= DROPPED_KEYS_MAX && !self.dropped.contains_key(&key) {
-            key.service = Text::from_static("(other services)");
-        }
-        *self.dropped.entry(key).or_default() += count;
+    /// The message of the event that was dropped last, if it was the first of its key since the last call of
+    /// [`Tally::take_dropped`].
+    pub fn take_sample(&mut self) -> Option<Text> {
+        self.sample.take()
     }
 
     /// What was counted per filter since the last call; in order of the program's rules.
@@ -104,17 +130,17 @@ impl Tally {
     }
 
     /// What was dropped since the last call.
-    pub fn take_dropped(&mut self) -> HashMap<Dropped, u64> {
-        self.settle();
+    pub fn take_dropped(&mut self) -> Vec<(Dropped, u64)> {
+        self.places.clear();
+        self.last = 0;
         std::mem::take(&mut self.dropped)
     }
 }
 
-/// A copy of its own, so that a short name does not hold a whole batch in memory.
-fn name(text: &str) -> Text {
-    let mut end = text.len().min(NAME_BYTES_MAX);
+fn cut(text: &str, bytes_max: usize) -> &str {
+    let mut end = text.len().min(bytes_max);
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    Text::from(&text[..end])
+    &text[..end]
 }

@@ -18,6 +18,8 @@ mod docker;
 mod escape;
 mod harvest;
 mod identity;
+#[cfg(test)]
+mod model;
 mod multiline;
 mod registry;
 mod run;

@@ -252,7 +252,7 @@ impl Stream {
             // Lines of a plain file have the time at which they were read.
             self.last_time.clear();
         }
-        self.unsaved |= self.chain.check_head()? == Look::Changed;
+        let mut checked = None;
         loop {
             if is_full(batch, rules) {
                 turn.full = true;
@@ -266,16 +266,26 @@ impl Stream {
                 turn.more = true;
                 break;
             }
+            // Once in a turn for each file, and before its bytes are trusted.
+            let file = Some(self.chain.left_behind());
+            if checked != file {
+                checked = file;
+                if self.chain.check_head()? == Look::Changed {
+                    self.unsaved = true;
+                    continue;
+                }
+            }
             let position = self.chain.position();
             let (read, last) = self.chain.read(buffer)?;
+            if Some(self.chain.left_behind()) != checked {
+                continue;
+            }
             if read == 0 {
                 if self.chain.gap().is_some_and(|(_, base)| base > self.told) || self.chain.position() != position {
                     continue;
                 }
                 break;
             }
-            // A file may have been left behind by this very read.
-            let position = self.chain.position();
             let bytes = &buffer[..read];
             let complete = match memrchr(b'\n', bytes) {
                 _ if last => bytes,

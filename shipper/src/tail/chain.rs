@@ -58,8 +58,8 @@ struct Met {
 enum Found {
     /// This part.
     Part(usize),
-    /// A part's file whose bytes were replaced: truncated, or another file in the same inode.
-    Cut,
+    /// The file of this part, whose bytes were replaced: truncated, or another file in the same inode.
+    Cut(usize),
     /// Not known.
     New,
 }
@@ -83,12 +83,13 @@ pub(crate) struct Chain {
     /// How often the live name had been created when the last part was seen under it; `None`: nobody counted.
     created: Option<u64>,
     removed: bool,
+    left_behind: u64,
 }
 
 impl Chain {
     /// A log of which nothing is known yet.
     pub(crate) fn new(kind: Kind, live: PathBuf) -> Self {
-        Self { kind, live, parts: VecDeque::new(), current: 0, created: None, removed: false }
+        Self { kind, live, parts: VecDeque::new(), current: 0, created: None, removed: false, left_behind: 0 }
     }
 
     /// A log as the registry knows it, to be read on from `position`.
@@ -144,6 +145,11 @@ impl Chain {
     /// Position of the next byte to read.
     pub(crate) fn position(&self) -> u64 {
         self.parts.get(self.current).map_or(0, |part| part.base + part.offset)
+    }
+
+    /// How many files were left behind since the chain is followed: tells the file that is being read from the others.
+    pub(crate) fn left_behind(&self) -> u64 {
+        self.left_behind
     }
 
     /// Offset of `position` in its file.
@@ -318,7 +324,11 @@ impl Chain {
                     fresh = at + 1;
                     reaches_last = index + 1 == self.parts.len();
                 }
-                Found::Cut => (fresh, reaches_last) = (at, false),
+                Found::Cut(index) => {
+                    (fresh, reaches_last) = (at, false);
+                    // What is open is the file with its new bytes: the old ones are gone.
+                    self.parts[index].reader = None;
+                }
                 Found::New => {}
             }
             known.push(found);
@@ -360,7 +370,7 @@ impl Chain {
                     && part.head.tells_copies());
             if same_inode && part.gzip == met.gzip {
                 let whole = met.gzip || (met.stat.size >= part.offset && part.head.fits(&met.file)?);
-                return Ok(if whole { Found::Part(index) } else { Found::Cut });
+                return Ok(if whole { Found::Part(index) } else { Found::Cut(index) });
             }
             // Docker's compressor made a copy of the file, or the whole Docker root was moved.
             if self.kind == Kind::Docker && part.head.tells_copies() {
@@ -538,23 +548,27 @@ impl Chain {
         let Some(part) = self.parts.get_mut(self.current) else { return };
         let end = part.end.unwrap_or(part.offset);
         let unread = end.saturating_sub(part.offset);
-        let from = part.gap.filter(|_| part.offset == 0 && unread > 0).map_or(part.base + part.offset, |gap| gap.from);
+        let from = part.base + part.offset;
         let base = part.base + end;
         part.reader = None;
         part.end = Some(part.offset.max(end));
         if unread > 0 {
-            let gap = |before: Option<Gap>| Gap {
-                from,
-                bytes: before.map_or(Some(0), |gap| gap.bytes).map(|bytes| bytes + unread),
-                cause: before.map_or(Cause::Rotated, |gap| gap.cause),
-            };
             part.offset = end;
             match self.parts.get_mut(self.current + 1) {
-                Some(next) => next.gap = Some(gap(next.gap)),
-                None => self.push_end(gap(None), base),
+                Some(next) => {
+                    let known = next.base == base;
+                    let before = next.gap.filter(|_| !known);
+                    next.gap = Some(Gap {
+                        from,
+                        bytes: if known { Some(unread) } else { before.and_then(|gap| gap.bytes) },
+                        cause: before.map_or(Cause::Rotated, |gap| gap.cause),
+                    });
+                }
+                None => self.push_end(Gap { from, bytes: Some(unread), cause: Cause::Removed }, base),
             }
         }
         self.current += 1;
+        self.left_behind += 1;
     }
 
     /// Says that `bytes` of what was read last are used.
@@ -578,10 +592,12 @@ impl Chain {
             }
             return Ok(Look::Same);
         }
+        let known = part.head.tells_copies();
         if part.head.can_grow() && part.seen > u64::from(part.head.len) {
             part.head = Head::read(file)?;
         }
-        Ok(Look::Same)
+        // From here on a compressed copy of the file can be known, also after a kill.
+        Ok(if known == part.head.tells_copies() { Look::Same } else { Look::Changed })
     }
 }
 
@@ -596,6 +612,12 @@ impl Part {
     fn close(&mut self, proved: bool) -> (u64, Option<Gap>) {
         self.live = false;
         let held = self.reader.is_some();
+        if let Some(Reader::Plain(file)) = &self.reader
+            && self.head.can_grow()
+            && let Ok(head) = Head::read(file)
+        {
+            self.head = head;
+        }
         let known = self.end.is_some() || held || proved;
         let end = self.end.unwrap_or_else(|| self.final_size());
         self.end = Some(end);

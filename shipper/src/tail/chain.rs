@@ -534,7 +534,10 @@ impl Chain {
             if read_out && self.current + 1 == self.parts.len() {
                 return Ok((0, false));
             }
-            self.next_part();
+            self.next_part(None);
+            while let Some(gap) = self.unreadable() {
+                self.next_part(Some(gap));
+            }
             if self.gap().is_some() {
                 // The loss is told before anything behind it is read.
                 return Ok((0, false));
@@ -543,16 +546,24 @@ impl Chain {
         Ok((0, false))
     }
 
-    /// Goes on to the next file. What could not be read of this one is lost.
-    fn next_part(&mut self) {
+    /// The loss before the file that is to be read now, if that one is lost whole as well, and another one follows.
+    fn unreadable(&self) -> Option<Gap> {
+        let part = self.parts.get(self.current)?;
+        let lost = part.reader.is_none() && part.offset == 0 && part.end.is_some();
+        part.gap.filter(|_| lost && self.current + 1 < self.parts.len())
+    }
+
+    /// Goes on to the next file. What could not be read of this one is lost, together with `lost` before it.
+    fn next_part(&mut self, lost: Option<Gap>) {
         let Some(part) = self.parts.get_mut(self.current) else { return };
         let end = part.end.unwrap_or(part.offset);
         let unread = end.saturating_sub(part.offset);
-        let from = part.base + part.offset;
+        let from = lost.map_or(part.base + part.offset, |gap| gap.from);
+        let bytes = lost.map_or(Some(0), |gap| gap.bytes).map(|bytes| bytes + unread);
         let base = part.base + end;
         part.reader = None;
         part.end = Some(part.offset.max(end));
-        if unread > 0 {
+        if unread > 0 || lost.is_some() {
             part.offset = end;
             match self.parts.get_mut(self.current + 1) {
                 Some(next) => {
@@ -560,11 +571,11 @@ impl Chain {
                     let before = next.gap.filter(|_| !known);
                     next.gap = Some(Gap {
                         from,
-                        bytes: if known { Some(unread) } else { before.and_then(|gap| gap.bytes) },
+                        bytes: if known { bytes } else { before.and_then(|gap| gap.bytes) },
                         cause: before.map_or(Cause::Rotated, |gap| gap.cause),
                     });
                 }
-                None => self.push_end(Gap { from, bytes: Some(unread), cause: Cause::Removed }, base),
+                None => self.push_end(Gap { from, bytes, cause: Cause::Removed }, base),
             }
         }
         self.current += 1;

@@ -1,13 +1,25 @@
 //! The filters: one to a file, all in one list. A filter changes an event in place and says what became of it.
 
+mod cidr;
+mod clone;
 mod common;
+mod csv;
 mod date;
+mod dissect;
 mod drop;
+mod grok;
 mod json;
+mod kv;
 mod level;
 mod mutate;
 mod prune;
+mod split;
+mod throttle;
 pub(crate) mod time;
+mod translate;
+mod truncate;
+mod urldecode;
+mod useragent;
 
 use jiff::Timestamp;
 
@@ -62,12 +74,24 @@ type Build = fn(&mut Options<'_>) -> Option<Box<dyn Filter>>;
 
 /// All filters there are.
 pub const FILTERS: &[(&str, Build)] = &[
+    ("cidr", cidr::build),
+    ("clone", clone::build),
+    ("csv", csv::build),
     ("date", date::build),
+    ("dissect", dissect::build),
     ("drop", drop::build),
+    ("grok", grok::build),
     ("json", json::build),
+    ("kv", kv::build),
     ("level", level::build),
     ("mutate", mutate::build),
     ("prune", prune::build),
+    ("split", split::build),
+    ("throttle", throttle::build),
+    ("translate", translate::build),
+    ("truncate", truncate::build),
+    ("urldecode", urldecode::build),
+    ("useragent", useragent::build),
 ];
 
 /// Filters of Logstash that are not here, and what to use instead.

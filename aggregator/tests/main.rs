@@ -6,6 +6,7 @@ mod delivery;
 mod harness;
 mod inputs;
 mod level_accuracy;
+mod logstash_cases;
 mod lumberjack_client;
 mod pipelines;
 mod python_clients;

@@ -58,6 +58,11 @@ impl<'a> Options<'a> {
         self.all(name).last().map(|attribute| &attribute.value)
     }
 
+    /// Names options that are read only where they are given.
+    pub fn known(&mut self, names: &[&'static str]) {
+        self.known.extend(names);
+    }
+
     /// Whether an option is given.
     pub fn has(&self, name: &str) -> bool {
         self.plugin.attributes.iter().any(|attribute| attribute.name == name)

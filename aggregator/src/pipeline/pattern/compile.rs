@@ -1,0 +1,432 @@
+//! From an expression to instructions, with what is known about the bytes that each choice can begin with.
+
+use super::PatternError;
+use super::class::{Bytes, Class};
+use super::engine::Begin;
+use super::syntax::{Node, Place};
+
+/// Instructions an expression may be compiled to; counted repetitions multiply. About 80 bytes each.
+const INSTRUCTIONS_MAX: usize = 60_000;
+/// Characters that a look back may go.
+const BEHIND_MAX: usize = 255;
+/// Literals shorter than this are in nearly every line, so that looking for them first does not pay.
+const LITERAL_BYTES_MIN: usize = 3;
+
+/// A compiled expression.
+#[derive(Debug)]
+pub struct Program {
+    /// The instructions; it begins with the first.
+    pub code: Vec<Inst>,
+    /// Registers for the begins of rounds.
+    pub registers: usize,
+    /// How many instructions are choices, which are what is remembered.
+    pub choices: usize,
+}
+
+/// One instruction.
+#[derive(Debug)]
+pub enum Inst {
+    /// It is found.
+    Match,
+    /// The end of an atomic group or a look-around.
+    End,
+    /// Text that stands for itself.
+    Text(Box<[u8]>),
+    /// One character of a set.
+    One(Box<Class>),
+    /// A place.
+    At(Place),
+    /// Notes the place in a slot.
+    Save(usize),
+    /// Goes on there.
+    Jump(usize),
+    /// Tries the first, then the second; each only if the next byte can begin it.
+    Split {
+        /// Where the first is.
+        first: usize,
+        /// Where the second is.
+        second: usize,
+        /// Bytes that can begin the first; none if any, or none at all, can.
+        first_bytes: Option<Box<Bytes>>,
+        /// The same for the second.
+        second_bytes: Option<Box<Bytes>>,
+        /// Its number among the choices.
+        choice: usize,
+    },
+    /// A set over and over.
+    Run {
+        /// The set.
+        class: Box<Class>,
+        /// At least.
+        min: u32,
+        /// At most.
+        max: u32,
+        /// Whether as many as possible come first.
+        greedy: bool,
+        /// False where giving back characters could never help.
+        giving_back: bool,
+        /// Bytes that may follow; none if anything may.
+        next: Option<Box<Bytes>>,
+    },
+    /// Notes the place where a round of a loop begins.
+    RoundStart(usize),
+    /// Leaves the loop when the round took nothing.
+    RoundEnd {
+        /// Where the begin was noted.
+        register: usize,
+        /// Behind the loop.
+        exit: usize,
+    },
+    /// Runs what follows to its `End`, and keeps none of its choices.
+    Atomic {
+        /// Behind the `End`.
+        after: usize,
+    },
+    /// Looks at what follows to its `End`.
+    Look {
+        /// Behind the `End`.
+        after: usize,
+        /// Whether it must not be there.
+        negate: bool,
+        /// How many characters it looks back, at least and at most.
+        behind: Option<(usize, usize)>,
+    },
+    /// Looks at one character back or ahead.
+    LookOne {
+        /// The set.
+        class: Box<Class>,
+        /// Whether it must not be there.
+        negate: bool,
+        /// Whether it looks back.
+        behind: bool,
+    },
+}
+
+/// What an expression can begin with.
+#[derive(Clone, Copy, Debug)]
+pub struct First {
+    /// The bytes.
+    pub bytes: Bytes,
+    /// Whether it can match without taking a byte.
+    pub nullable: bool,
+}
+
+/// Compiles an expression; with `quick`, runs of a set become one instruction.
+///
+/// # Errors
+/// One that is too large, or looks back further than can be told.
+pub fn compile(node: &Node, quick: bool) -> Result<Program, PatternError> {
+    let mut compiler = Compiler { code: Vec::new(), registers: 0, choices: 0, quick };
+    compiler.node(node, None)?;
+    compiler.push(Inst::Match)?;
+    Ok(Program { code: compiler.code, registers: compiler.registers, choices: compiler.choices })
+}
+
+struct Compiler {
+    code: Vec<Inst>,
+    registers: usize,
+    choices: usize,
+    quick: bool,
+}
+
+/// The bytes that may come next; none where that is not known, or where the text may end.
+type Follow = Option<Bytes>;
+
+impl Compiler {
+    fn push(&mut self, inst: Inst) -> Result<usize, PatternError> {
+        if self.code.len() >= INSTRUCTIONS_MAX {
+            return Err(PatternError("the expression is too large".to_owned()));
+        }
+        self.code.push(inst);
+        Ok(self.code.len() - 1)
+    }
+
+    fn node(&mut self, node: &Node, follow: Follow) -> Result<(), PatternError> {
+        match node {
+            Node::Empty => {}
+            Node::Literal(text) => drop(self.push(Inst::Text(text.as_bytes().into()))?),
+            Node::Class(class) => drop(self.push(Inst::One(Box::new(class.clone())))?),
+            Node::At(place) => drop(self.push(Inst::At(*place))?),
+            Node::Capture(index, inner) => {
+                self.push(Inst::Save(2 * index + 2))?;
+                self.node(inner, follow)?;
+                self.push(Inst::Save(2 * index + 3))?;
+            }
+            Node::Concat(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    self.node(item, follow_of(&items[index + 1..], follow))?;
+                }
+            }
+            Node::Alternate(arms) => self.alternate(arms, follow)?,
+            Node::Repeat { inner, min, max, greedy } => self.repeat(inner, *min, *max, *greedy, follow)?,
+            Node::Atomic(inner) => {
+                // A run of a set alone needs no group: it simply gives nothing back.
+                if let (true, Node::Repeat { inner, min, max, greedy: true }) = (self.quick, &**inner)
+                    && let Some(class) = single(inner)
+                {
+                    let (min, max) = (*min, max.unwrap_or(u32::MAX));
+                    self.push(Inst::Run {
+                        class: Box::new(class),
+                        min,
+                        max,
+                        greedy: true,
+                        giving_back: false,
+                        next: None,
+                    })?;
+                    return Ok(());
+                }
+                let start = self.push(Inst::Atomic { after: 0 })?;
+                self.node(inner, None)?;
+                self.push(Inst::End)?;
+                self.code[start] = Inst::Atomic { after: self.code.len() };
+            }
+            Node::Look { behind, negate, inner } => self.look(*behind, *negate, inner)?,
+        }
+        Ok(())
+    }
+
+    fn look(&mut self, behind: bool, negate: bool, inner: &Node) -> Result<(), PatternError> {
+        if let Some(class) = single(inner) {
+            self.push(Inst::LookOne { class: Box::new(class), negate, behind })?;
+            return Ok(());
+        }
+        let widths = match (behind, width(inner)) {
+            (false, _) => None,
+            (true, (min, Some(max))) if max <= BEHIND_MAX => Some((min, max)),
+            (true, _) => {
+                return Err(PatternError(format!(
+                    "looking back further than {BEHIND_MAX} characters, or without limit, is not supported"
+                )));
+            }
+        };
+        let start = self.push(Inst::Look { after: 0, negate, behind: widths })?;
+        self.node(inner, None)?;
+        self.push(Inst::End)?;
+        self.code[start] = Inst::Look { after: self.code.len(), negate, behind: widths };
+        Ok(())
+    }
+
+    fn split(&mut self) -> Result<usize, PatternError> {
+        // Filled in by `set_split` when both sides are known.
+        self.push(Inst::Jump(0))
+    }
+
+    fn set_split(&mut self, at: usize, first: (usize, Follow), second: (usize, Follow)) {
+        let boxed = |bytes: Follow| bytes.filter(|bytes| *bytes != Bytes::ALL).map(Box::new);
+        self.code[at] = Inst::Split {
+            first: first.0,
+            second: second.0,
+            first_bytes: boxed(first.1),
+            second_bytes: boxed(second.1),
+            choice: self.choices,
+        };
+        self.choices += 1;
+    }
+
+    fn alternate(&mut self, arms: &[Node], follow: Follow) -> Result<(), PatternError> {
+        let mut jumps = Vec::new();
+        for (index, arm) in arms.iter().enumerate() {
+            if index + 1 == arms.len() {
+                self.node(arm, follow)?;
+                break;
+            }
+            let split = self.split()?;
+            let here = self.code.len();
+            self.node(arm, follow)?;
+            jumps.push(self.push(Inst::Jump(0))?);
+            let rest = arms[index + 1..]
+                .iter()
+                .map(|arm| follow_of(std::slice::from_ref(arm), follow))
+                .reduce(either)
+                .flatten();
+            let next = self.code.len();
+            self.set_split(split, (here, follow_of(std::slice::from_ref(arm), follow)), (next, rest));
+        }
+        let end = self.code.len();
+        for jump in jumps {
+            self.code[jump] = Inst::Jump(end);
+        }
+        Ok(())
+    }
+
+    fn repeat(
+        &mut self,
+        inner: &Node,
+        min: u32,
+        max: Option<u32>,
+        greedy: bool,
+        follow: Follow,
+    ) -> Result<(), PatternError> {
+        if let (true, Some(class)) = (self.quick, single(inner)) {
+            let apart = follow.is_some_and(|next| next.is_apart(&class.first_bytes()));
+            let (max, next) = (max.unwrap_or(u32::MAX), follow.map(Box::new));
+            self.push(Inst::Run { class: Box::new(class), min, max, greedy, giving_back: !apart, next })?;
+            return Ok(());
+        }
+        let start = first(inner);
+        let again = (!start.nullable).then_some(start.bytes);
+        // After a round, another one or what follows the loop.
+        let after_round = either(again, follow);
+        for round in 0..min {
+            let last = round + 1 == min && max == Some(min);
+            self.node(inner, if last { follow } else { after_round })?;
+        }
+        match max {
+            Some(max) => {
+                let mut splits = Vec::new();
+                for _ in min..max {
+                    splits.push((self.split()?, self.code.len()));
+                    self.node(inner, after_round)?;
+                }
+                let end = self.code.len();
+                for (split, body) in splits {
+                    self.set_loop(split, (body, again), (end, follow), greedy);
+                }
+            }
+            None => {
+                let split = self.split()?;
+                let body = self.code.len();
+                let register = self.registers;
+                if start.nullable {
+                    self.registers += 1;
+                    self.push(Inst::RoundStart(register))?;
+                }
+                self.node(inner, after_round)?;
+                let round_end = if start.nullable { Some(self.push(Inst::Jump(0))?) } else { None };
+                self.push(Inst::Jump(split))?;
+                let exit = self.code.len();
+                if let Some(round_end) = round_end {
+                    self.code[round_end] = Inst::RoundEnd { register, exit };
+                }
+                self.set_loop(split, (body, again), (exit, follow), greedy);
+            }
+        }
+        Ok(())
+    }
+
+    fn set_loop(&mut self, split: usize, body: (usize, Follow), exit: (usize, Follow), greedy: bool) {
+        if greedy { self.set_split(split, body, exit) } else { self.set_split(split, exit, body) }
+    }
+}
+
+fn either(left: Follow, right: Follow) -> Follow {
+    Some(left?.union(&right?))
+}
+
+/// What may come where these items, and then `follow`, stand.
+fn follow_of(items: &[Node], follow: Follow) -> Follow {
+    let mut bytes = Bytes::NONE;
+    for item in items {
+        let start = first(item);
+        bytes = bytes.union(&start.bytes);
+        if !start.nullable {
+            return Some(bytes);
+        }
+    }
+    Some(bytes.union(&follow?))
+}
+
+/// The set of an expression that takes exactly one character.
+fn single(node: &Node) -> Option<Class> {
+    match node {
+        Node::Class(class) => Some(class.clone()),
+        Node::Literal(text) => {
+            let mut letters = text.chars();
+            let letter = letters.next()?;
+            letters.next().is_none().then(|| Class::of_range(letter, letter))
+        }
+        _ => None,
+    }
+}
+
+/// What an expression can begin with.
+pub fn first(node: &Node) -> First {
+    let nothing = First { bytes: Bytes::NONE, nullable: true };
+    match node {
+        Node::Empty | Node::At(_) | Node::Look { .. } => nothing,
+        Node::Class(class) => First { bytes: class.first_bytes(), nullable: false },
+        Node::Literal(text) => {
+            let mut bytes = Bytes::NONE;
+            if let Some(byte) = text.bytes().next() {
+                bytes.add(byte);
+            }
+            First { bytes, nullable: text.is_empty() }
+        }
+        Node::Capture(_, inner) | Node::Atomic(inner) => first(inner),
+        Node::Concat(items) => {
+            let mut bytes = Bytes::NONE;
+            for item in items {
+                let start = first(item);
+                bytes = bytes.union(&start.bytes);
+                if !start.nullable {
+                    return First { bytes, nullable: false };
+                }
+            }
+            First { bytes, nullable: true }
+        }
+        Node::Alternate(arms) => {
+            arms.iter().map(first).fold(First { bytes: Bytes::NONE, nullable: false }, |all, arm| First {
+                bytes: all.bytes.union(&arm.bytes),
+                nullable: all.nullable || arm.nullable,
+            })
+        }
+        Node::Repeat { inner, min, max, .. } => {
+            if *max == Some(0) {
+                return nothing;
+            }
+            let start = first(inner);
+            First { bytes: start.bytes, nullable: start.nullable || *min == 0 }
+        }
+    }
+}
+
+/// How many characters an expression takes, at least and at most.
+fn width(node: &Node) -> (usize, Option<usize>) {
+    match node {
+        Node::Empty | Node::At(_) | Node::Look { .. } => (0, Some(0)),
+        Node::Class(_) => (1, Some(1)),
+        Node::Literal(text) => (text.chars().count(), Some(text.chars().count())),
+        Node::Capture(_, inner) | Node::Atomic(inner) => width(inner),
+        Node::Concat(items) => items.iter().map(width).fold((0, Some(0)), |(min, max), (item_min, item_max)| {
+            (min + item_min, max.zip(item_max).map(|(max, item)| max + item))
+        }),
+        Node::Alternate(arms) => {
+            let widths: Vec<_> = arms.iter().map(width).collect();
+            let max = widths
+                .iter()
+                .map(|(_, max)| *max)
+                .reduce(|left, right| left.zip(right).map(|(left, right)| left.max(right)));
+            (widths.iter().map(|(min, _)| *min).min().unwrap_or(0), max.flatten())
+        }
+        Node::Repeat { inner, min, max, .. } => {
+            let (inner_min, inner_max) = width(inner);
+            (inner_min * *min as usize, inner_max.zip(*max).map(|(inner, max)| inner * max as usize))
+        }
+    }
+}
+
+/// Where a match can begin.
+pub fn begin(node: &Node) -> Begin {
+    match node {
+        Node::At(Place::TextStart) => Begin::Text,
+        Node::At(Place::LineStart) => Begin::Line,
+        Node::Capture(_, inner) | Node::Atomic(inner) => begin(inner),
+        Node::Concat(items) => items.first().map_or(Begin::Anywhere, begin),
+        _ => Begin::Anywhere,
+    }
+}
+
+/// The longest text that is in every match.
+pub fn longest_literal(node: &Node, best: &mut Option<String>) {
+    match node {
+        Node::Literal(text)
+            if text.len() >= LITERAL_BYTES_MIN && best.as_ref().is_none_or(|best| text.len() > best.len()) =>
+        {
+            *best = Some(text.clone());
+        }
+        Node::Capture(_, inner) | Node::Atomic(inner) => longest_literal(inner, best),
+        Node::Repeat { inner, min, .. } if *min > 0 => longest_literal(inner, best),
+        Node::Concat(items) => items.iter().for_each(|item| longest_literal(item, best)),
+        _ => {}
+    }
+}

@@ -1,0 +1,159 @@
+//! Expressions: what both ways of matching must agree on, and what linear time means.
+
+use super::engine::{Cache, Engine, Verdict};
+use super::*;
+
+fn own(pattern: &str, text: &str) -> Option<(usize, usize)> {
+    let engine = Engine::new(&syntax::parse(pattern).unwrap_or_else(|error| panic!("{pattern}: {error}"))).unwrap();
+    let mut cache = Cache::default();
+    match engine.find(text, 0, &mut cache) {
+        Verdict::Match => Some(cache.span()),
+        Verdict::NoMatch => None,
+        Verdict::GaveUp => panic!("{pattern} gave up on {text}"),
+    }
+}
+
+#[test]
+fn agrees_with_the_regex_crate() {
+    let patterns = [
+        "a",
+        "abc",
+        "a|b",
+        "a*",
+        "a+?b",
+        "(?:ab|a)(?:c|bcd)",
+        "^a.c$",
+        r"\bfoo\b",
+        r"\d+\.\d*",
+        "[^a-c]+",
+        "(a|ab)(c|bcd)(d*)",
+        "x*?y",
+        "(?:a*)*b",
+        "(?:a|b|)+c",
+        "a{2,3}",
+        "a{2}b?",
+        "(?i)AbC",
+        r"[\w.]+@[\w.]+",
+        "é+",
+        "[à-ü]x",
+        r"\s\S",
+        "(?:)*a",
+        "a{0}b",
+        "(?:x?){3}y",
+        r"\Aab\z",
+        "b$",
+        "(?:a?b?)*?c",
+        "[[:alpha:]]+",
+        r"\h+z",
+        "(?:ab)*?ab$",
+        ".*foo",
+        ".*?foo.",
+        "[a&&[^b]]+",
+        "",
+    ];
+    let texts = [
+        "",
+        "a",
+        "b",
+        "ab",
+        "abc",
+        "aab",
+        "abcd",
+        "abcbcd",
+        "foo bar",
+        "a foo.",
+        "12.5",
+        "xyxxy",
+        "aaab",
+        "ABC abc",
+        "me@x.org",
+        "éàx üx",
+        " z",
+        "a\nabc\nb",
+        "abab",
+        "deadbeefz",
+        "aaaa",
+        "x x xy",
+        "ñandú",
+        "ccc",
+    ];
+    for pattern in patterns {
+        let parsed = syntax::parse(pattern).unwrap();
+        let mut rust = String::new();
+        assert!(write(&parsed.node, &parsed.names, &mut rust), "{pattern}");
+        let regex = regex::Regex::new(&rust).unwrap_or_else(|error| panic!("{pattern} as {rust}: {error}"));
+        for text in texts {
+            let expected = regex.find(text).map(|found| (found.start(), found.end()));
+            assert_eq!(own(pattern, text), expected, "{pattern} (as {rust}) on {text:?}");
+        }
+    }
+}
+
+#[test]
+fn looks_around() {
+    assert_eq!(own(r"(?<![0-9])\d{2}(?![0-9])", "123 45 6"), Some((4, 6)));
+    assert_eq!(own(r"(?<=foo|ba)r", "bar foor"), Some((2, 3)));
+    assert_eq!(own(r"(?<=foo|bax)r", "bar foor"), Some((7, 8)));
+    assert_eq!(own(r"a(?=.*z)", "ab az"), Some((0, 1)));
+    assert_eq!(own(r"a(?!.*z)", "az a"), Some((3, 4)));
+    assert_eq!(own(r"(?<!ä)b", "äb b"), Some((4, 5)));
+    assert!(syntax::parse("(?<=a*)b").map(|parsed| Engine::new(&parsed)).unwrap().is_err());
+}
+
+#[test]
+fn atomic_groups_give_nothing_back() {
+    assert_eq!(own("(?>a*)ab", "aaab"), None);
+    assert_eq!(own("(?>a|ab)c", "abc"), None);
+    assert_eq!(own("a++b", "aab"), Some((0, 3)));
+    assert_eq!(own("(?>(?<x>a)|b)+c", "abc"), Some((0, 3)));
+}
+
+#[test]
+fn captures_are_those_of_the_last_round() {
+    let engine = Engine::new(&syntax::parse("(?:(?<a>x)|(?<b>y))+").unwrap()).unwrap();
+    let mut cache = Cache::default();
+    assert_eq!(engine.find("xyx", 0, &mut cache), Verdict::Match);
+    assert_eq!((cache.capture(0), cache.capture(1)), (Some((2, 3)), Some((1, 2))));
+}
+
+/// Expressions that take a backtracking matcher longer than the universe lasts.
+#[test]
+fn stays_linear() {
+    let many = "a".repeat(5_000);
+    for pattern in [
+        "(?:a*)*b",
+        "(?:a|a)*b",
+        "(?:a|aa)+$x",
+        "(?:.*a){12}b",
+        "(?>(?:a*)*)b",
+        "(?:a+)+b",
+        "(?<!x)(?:a+)+b",
+        "a*a*a*a*a*b",
+    ] {
+        assert_eq!(own(pattern, &many), None, "{pattern}");
+    }
+    // Look-around is bounded by steps instead of memory: it may give up, but not hang.
+    let engine = Engine::new(&syntax::parse("(?=(?:a*)*b)(?:a*)*c").unwrap()).unwrap();
+    assert_ne!(engine.find(&many, 0, &mut Cache::default()), Verdict::Match);
+}
+
+#[test]
+fn replaces() {
+    let replace =
+        |pattern: &str, text: &str, with: &str| Pattern::new(pattern).unwrap().replace_all(text, with).into_owned();
+    assert_eq!(replace("a(.)", "abac", r"<\1>"), "<b><c>");
+    assert_eq!(replace("(?<x>a)b", "ab", r"\k<x>\\\0"), r"a\ab");
+    assert_eq!(replace("x*", "ab", "-"), "-a-b-");
+    assert_eq!(replace("(?<=a)b", "abb", "-"), "a-b");
+    assert_eq!(replace("b", "abb", "$1"), "a$1$1");
+}
+
+#[test]
+fn refuses_what_is_wrong() {
+    for wrong in ["(", ")", "[a", "*a", r"(a)\1", "a{3,2}", "a{2000}", r"\p{Nothing}", "(?<>a)", "[z-a]", r"\"] {
+        assert!(Pattern::new(wrong).is_err(), "{wrong}");
+    }
+    for right in ["a{", "{firstname}", "%{x}", "]", "a]", "[]a]", "[a-]", r"[\w-x]", "a{,3}"] {
+        assert!(Pattern::new(right).is_ok(), "{right}");
+    }
+}

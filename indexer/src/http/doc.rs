@@ -148,6 +148,19 @@ fn condition(call: &Call, kind: Kind) -> Result<Condition> {
         (Some(seq), None) => return Err(validation(&format!("ifSeqNo is set to [{seq}], but primary term is [0]"))),
         (None, Some(term)) => return Err(validation(&format!("ifSeqNo is unassigned, but primary term is [{term}]"))),
     };
+    if kind == Kind::Create {
+        let reason = match (call.query.text("version"), call.query.text("version_type")) {
+            (_, Some("external" | "external_gte")) => {
+                Some("create operations only support internal versioning. use index instead")
+            }
+            (Some(_), _) => Some("create operations do not support explicit versions. use index instead"),
+            _ if if_seq.is_some() => Some("create operations do not support compare and set. use index instead"),
+            _ => None,
+        };
+        if let Some(reason) = reason {
+            return Err(validation(reason));
+        }
+    }
     let external = match (positive("version")?, call.query.text("version_type")) {
         (None, _) => None,
         (Some(version), Some("external")) => Some((version, false)),
@@ -159,9 +172,6 @@ fn condition(call: &Call, kind: Kind) -> Result<Condition> {
         }
         (Some(_), Some(other)) => return Err(Error::illegal_argument(format!("No version type match [{other}]"))),
     };
-    if kind == Kind::Create && (if_seq.is_some() || external.is_some()) {
-        return Err(validation("create operations do not support versioning. use index instead"));
-    }
     Ok(Condition { if_seq, external })
 }
 
@@ -180,27 +190,48 @@ fn readable(call: &Call, name: &str) -> Result<Arc<Index>> {
 
 async fn look_up(call: &Call, index: &Arc<Index>, id: &str) -> Result<Option<crate::store::Got>> {
     let (store, index, id) = (Arc::clone(&call.context.store), Arc::clone(index), id.to_owned());
-    tokio::task::spawn_blocking(move || store.get(&index, &id)).await.map_err(Error::internal)?
+    let newest = call.query.flag("realtime")?.unwrap_or(true) || call.query.flag("refresh")?.unwrap_or(false);
+    tokio::task::spawn_blocking(move || {
+        if newest {
+            store.refresh(std::slice::from_ref(&index))?;
+        }
+        store.get(&index, &id)
+    })
+    .await
+    .map_err(Error::internal)?
 }
 
 async fn get(call: Call) -> Result<Reply> {
-    refuse_stored_fields(&call)?;
     let filter = SourceFilter::of_query(&call)?;
+    let stored = StoredFields::of_query(&call);
     let (name, id) = (call.part("index").unwrap_or(""), call.part("id").unwrap_or(""));
     let index = readable(&call, name)?;
     let Some(got) = look_up(&call, &index, id).await? else {
         return Ok(Reply::raw(404, json!({"_index": &*index.name, "_id": id, "found": false}).to_string()));
     };
     expect_version(&call, id, got.version)?;
-    Ok(Reply::json(&found(&index, id, &got, &filter)?))
+    Ok(Reply::json(&found(&index, id, &got, &filter, stored.as_ref())?))
 }
 
-fn found(index: &Index, id: &str, got: &crate::store::Got, filter: &SourceFilter) -> Result<Value> {
+fn found(
+    index: &Index,
+    id: &str,
+    got: &crate::store::Got,
+    filter: &SourceFilter,
+    stored: Option<&StoredFields>,
+) -> Result<Value> {
     let mut answer = json!({
         "_index": &*index.name, "_id": id, "_version": got.version, "_seq_no": got.seq, "_primary_term": 1, "found": true
     });
-    if let Some(source) = filter.apply(&got.source)? {
+    let with_source = stored.is_none_or(|stored| stored.source || !filter.is_all());
+    if with_source && let Some(source) = filter.apply(&got.source)? {
         answer["_source"] = source;
+    }
+    if let Some(stored) = stored {
+        let fields = stored.of(index, &got.source)?;
+        if !fields.is_empty() {
+            answer["fields"] = Value::Object(fields);
+        }
     }
     Ok(answer)
 }
@@ -229,10 +260,49 @@ fn expect_version(call: &Call, id: &str, version: u64) -> Result<()> {
     }
 }
 
-fn refuse_stored_fields(call: &Call) -> Result<()> {
-    match call.query.text("stored_fields") {
-        None | Some("_source" | "_none_" | "") => Ok(()),
-        Some(_) => Err(Error::illegal_argument("[stored_fields] is not supported: every field is in [_source]")),
+/// `stored_fields`: fields that the mapping declares with `store: true`. They are read from `_source` all the same.
+#[derive(Clone, Debug)]
+struct StoredFields {
+    names: Vec<String>,
+    /// `_source` is among them.
+    source: bool,
+}
+
+impl StoredFields {
+    fn new(names: impl Iterator<Item = String>) -> Self {
+        let (source, names): (Vec<String>, Vec<String>) = names.partition(|name| name == "_source");
+        Self { names, source: !source.is_empty() }
+    }
+
+    fn of_query(call: &Call) -> Option<Self> {
+        let names = call.query.list("stored_fields")?;
+        Some(Self::new(names.into_iter().map(str::to_owned)))
+    }
+
+    fn of_json(given: &Value) -> Result<Self> {
+        match given {
+            Value::String(name) => Ok(Self::new(std::iter::once(name.clone()))),
+            Value::Array(names) => Ok(Self::new(names.iter().filter_map(Value::as_str).map(str::to_owned))),
+            other => Err(Error::parsing(format!("[stored_fields] takes fields, not {other}"))),
+        }
+    }
+
+    fn of(&self, index: &Index, source: &str) -> Result<Map<String, Value>> {
+        let (mapping, source): (_, Value) = (index.mapping(), serde_json::from_str(source).map_err(Error::internal)?);
+        let mut fields = Map::new();
+        for name in self.names.iter().filter(|name| mapping.is_stored(name)) {
+            let value = name.split('.').try_fold(&source, |at, key| at.get(key)).or(source.get(name));
+            match value {
+                None | Some(Value::Null) => {}
+                Some(Value::Array(values)) => {
+                    fields.insert(name.clone(), values.clone().into());
+                }
+                Some(one) => {
+                    fields.insert(name.clone(), json!([one]));
+                }
+            }
+        }
+        Ok(fields)
     }
 }
 
@@ -282,9 +352,10 @@ async fn mget(call: Call) -> Result<Reply> {
         };
         let name = text("_index", "index").or(call.part("index").map(str::to_owned)).unwrap_or_default();
         let id = text("_id", "id").unwrap_or_default();
-        if item.get("stored_fields").is_some() {
-            return Err(Error::illegal_argument("[stored_fields] is not supported: every field is in [_source]"));
-        }
+        let stored = match item.get("stored_fields") {
+            Some(given) => Some(StoredFields::of_json(given)?),
+            None => StoredFields::of_query(&call),
+        };
         let filter = match item.get("_source") {
             Some(given) => SourceFilter::of_json(given)?,
             None => default_filter.clone(),
@@ -293,7 +364,7 @@ async fn mget(call: Call) -> Result<Reply> {
             Err(error) => json!({"_index": name, "_id": id, "error": error.value()}),
             Ok(index) => match look_up(&call, &index, &id).await? {
                 None => json!({"_index": &*index.name, "_id": id, "found": false}),
-                Some(got) => found(&index, &id, &got, &filter)?,
+                Some(got) => found(&index, &id, &got, &filter, stored.as_ref())?,
             },
         };
         docs.push(answer);

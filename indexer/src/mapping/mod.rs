@@ -7,9 +7,9 @@ mod declare;
 mod grow;
 mod resolve;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
 use serde_json::{Map, Value};
 
 pub use declare::MappingError;
@@ -123,7 +123,8 @@ pub(crate) struct Node {
     pub(crate) path: Arc<str>,
     pub(crate) key: Box<str>,
     pub(crate) depth: usize,
-    pub(crate) children: HashMap<Box<str>, u32>,
+    /// Bounded by [`FIELDS_MAX`], so that a fast hash, which can be made to collide, does no harm.
+    pub(crate) children: FxHashMap<Box<str>, u32>,
     pub(crate) leaf: Option<Leaf>,
     /// `dynamic` of this object, when it was declared.
     pub(crate) dynamic: Option<Dynamic>,
@@ -157,7 +158,7 @@ impl Default for Mapping {
             path: "".into(),
             key: "".into(),
             depth: 0,
-            children: HashMap::new(),
+            children: FxHashMap::default(),
             leaf: None,
             dynamic: None,
             disabled: false,
@@ -207,7 +208,7 @@ impl Mapping {
             path,
             key: key.into(),
             depth,
-            children: HashMap::new(),
+            children: FxHashMap::default(),
             leaf: None,
             dynamic: None,
             disabled: false,

@@ -79,6 +79,12 @@ impl Mapping {
         exact.chain(leaf.word_subfields.iter().map(|sub| (format!("{path}.{sub}"), EsType::Text))).collect()
     }
 
+    /// Whether `path` was declared with `store: true`.
+    pub fn is_stored(&self, path: &str) -> bool {
+        let declared = self.find(path).and_then(|node| node.leaf.as_ref()?.declared.as_ref());
+        declared.and_then(|given| given.get("store")).is_some_and(|store| store == true || store == "true")
+    }
+
     /// Whether `path` has fields beneath it.
     pub fn is_object(&self, path: &str) -> bool {
         self.find(path).is_some_and(|node| !node.children.is_empty() || node.declared_object.is_some())

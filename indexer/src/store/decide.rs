@@ -240,16 +240,7 @@ fn add(action: &Action, shard: &mut Shard, identity: Identity, version: u64, dec
     let seq = shard.next_seq;
     shard.next_seq += 1;
     decided.ops.push(Op::Add(decided.entries.len() as u32));
-    decided.entries.push(Entry {
-        index: action.target,
-        start: action.start,
-        len: action.len,
-        first_leaf: action.first_leaf,
-        last_leaf: action.last_leaf,
-        identity,
-        seq,
-        version,
-    });
+    decided.entries.push(Entry { index: action.target, extent: action.extent, identity, seq, version });
     seq
 }
 

@@ -86,12 +86,7 @@ pub enum Identity {
 pub(crate) struct Entry {
     /// Number of the index within the batch.
     pub(crate) index: u16,
-    /// Where its JSON is in the text.
-    pub(crate) start: u32,
-    pub(crate) len: u32,
-    /// Its values: `leaves[first_leaf..last_leaf]`.
-    pub(crate) first_leaf: u32,
-    pub(crate) last_leaf: u32,
+    pub(crate) extent: Extent,
     pub(crate) identity: Identity,
     pub(crate) seq: u64,
     pub(crate) version: u64,
@@ -102,6 +97,22 @@ pub(crate) struct Entry {
 pub(crate) struct Values {
     pub(crate) unescaped: String,
     pub(crate) leaves: Vec<Leaf>,
+    /// What the document store keeps of each document, one behind the other (see `source`).
+    pub(crate) stored: Vec<u8>,
+}
+
+/// Where the parts of one document are.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Extent {
+    /// Its JSON in the text.
+    pub(crate) start: u32,
+    pub(crate) len: u32,
+    /// Its values: `leaves[first_leaf..last_leaf]`.
+    pub(crate) first_leaf: u32,
+    pub(crate) last_leaf: u32,
+    /// What is stored of it: `stored[first_stored..last_stored]`.
+    pub(crate) first_stored: u32,
+    pub(crate) last_stored: u32,
 }
 
 /// The documents of one request, ready to be indexed.
@@ -138,7 +149,7 @@ impl Batch {
     }
 
     pub(crate) fn leaves(&self, entry: &Entry) -> &[Leaf] {
-        self.values.leaves.get(entry.first_leaf as usize..entry.last_leaf as usize).unwrap_or(&[])
+        self.values.leaves.get(entry.extent.first_leaf as usize..entry.extent.last_leaf as usize).unwrap_or(&[])
     }
 }
 
@@ -275,8 +286,9 @@ impl<'a> Iterator for FieldValues<'a> {
                     (Step::Stored, (!self.message).then_some((fields.exists, Val::Str(crate::schema::NO_MESSAGE))))
                 }
                 Step::Stored => {
-                    let (start, end) = (self.entry.start as usize, (self.entry.start + self.entry.len) as usize);
-                    let source = self.batch.text.as_bytes().get(start..end).unwrap_or(b"{}");
+                    let extent = &self.entry.extent;
+                    let stored = extent.first_stored as usize..extent.last_stored as usize;
+                    let source = self.batch.values.stored.get(stored).unwrap_or(b"{}");
                     (Step::Done, Some((fields.source, Val::Bytes(source))))
                 }
                 Step::Done => return None,

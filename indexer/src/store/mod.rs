@@ -34,6 +34,7 @@ mod record;
 mod replay;
 mod request;
 mod sequencer;
+mod source;
 pub mod view;
 
 use std::collections::HashMap;
@@ -523,12 +524,11 @@ impl Store {
         Ok(index.save()?)
     }
 
-    /// One document by id: `_source`, `_version`, `_seq_no`. What was accepted before is seen. Blocks.
+    /// One document by id, as searches see it: `_source`, `_version`, `_seq_no`. Blocks.
     ///
     /// # Errors
-    /// 503 when what was accepted cannot be made visible.
+    /// 500 when the index files are damaged.
     pub fn get(&self, index: &Arc<Index>, id: &str) -> Result<Option<Got>> {
-        self.refresh(std::slice::from_ref(index))?;
         let Some(found) = lookup::find(index, id, &self.shared.fields)? else { return Ok(None) };
         let part = PartitionView {
             searcher: found.searcher,

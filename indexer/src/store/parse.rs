@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use super::date;
-use super::document::{Leaf, Scalar, Target, Values};
+use super::document::{Extent, Leaf, Scalar, Target, Values};
+use super::{date, source};
 use crate::error::Error;
 use crate::mapping::{EsType, Mapping, ROOT, Seen, Typed, Unmapped};
 
@@ -56,6 +56,8 @@ pub(crate) struct Parser<'a> {
     pub(crate) mapping: Arc<Mapping>,
     grow: &'a dyn Grow,
     values: &'a mut Values,
+    /// Where the document's timestamp is spelled.
+    time: Option<(usize, usize)>,
 }
 
 type Parsed<T> = Result<T, Refused>;
@@ -63,12 +65,14 @@ type Parsed<T> = Result<T, Refused>;
 impl<'a> Parser<'a> {
     /// A parser over `text`, noting values into `values`.
     pub(crate) fn new(text: &'a str, mapping: Arc<Mapping>, grow: &'a dyn Grow, values: &'a mut Values) -> Self {
-        Self { text, bytes: text.as_bytes(), at: 0, mapping, grow, values }
+        Self { text, bytes: text.as_bytes(), at: 0, mapping, grow, values, time: None }
     }
 
     /// Reads the one object in `text[start..end]`, and nothing behind it. When it is refused, no values are left.
-    pub(crate) fn document(&mut self, start: usize, end: usize) -> Parsed<()> {
+    pub(crate) fn document(&mut self, start: usize, end: usize) -> Parsed<Extent> {
         let (leaves, unescaped) = (self.values.leaves.len(), self.values.unescaped.len());
+        let stored = self.values.stored.len();
+        self.time = None;
         self.bytes = &self.text.as_bytes()[..end];
         self.at = start;
         let parsed = self.whole();
@@ -79,6 +83,16 @@ impl<'a> Parser<'a> {
         parsed.map_err(|refused| match refused {
             Refused::Json { at, problem } => Refused::Json { at: at - start, problem },
             strict => strict,
+        })?;
+        let Values { leaves: all, stored: out, .. } = &mut *self.values;
+        source::cut(self.text, start, end, &all[leaves..], self.time, out);
+        Ok(Extent {
+            start: start as u32,
+            len: (end - start) as u32,
+            first_leaf: leaves as u32,
+            last_leaf: all.len() as u32,
+            first_stored: stored as u32,
+            last_stored: out.len() as u32,
         })
     }
 
@@ -154,7 +168,7 @@ impl<'a> Parser<'a> {
     /// A member's value, once its parent's node and its key are known.
     fn member(&mut self, parent: Option<u32>, key: Scalar, depth: usize) -> Parsed<()> {
         let Some(parent) = parent else { return self.value(None, depth) };
-        let (text, mapping) = (self.text, Arc::clone(&self.mapping));
+        let text = self.text;
         let owned;
         let name = match key {
             Scalar::Text { start, len } => &text[start as usize..(start + len) as usize],
@@ -165,11 +179,9 @@ impl<'a> Parser<'a> {
             _ => "",
         };
         // The fast way: a key without dots that is known.
-        if let Some(child) = mapping.child(parent, name) {
-            drop(mapping);
+        if let Some(child) = self.mapping.child(parent, name) {
             return self.value(Some(Spot { parent, child: Some(child), key: name }), depth);
         }
-        drop(mapping);
         if memchr::memchr(b'.', name.as_bytes()).is_none() {
             return self.value(Some(Spot { parent, child: None, key: name }), depth);
         }
@@ -292,25 +304,28 @@ impl<'a> Parser<'a> {
     /// At the opening quote.
     fn string(&mut self) -> Parsed<Scalar> {
         let start = self.at + 1;
-        let mut at = start;
-        loop {
-            match self.bytes.get(at) {
-                Some(b'"') => {
-                    self.at = at + 1;
-                    return Ok(Scalar::Text { start: start as u32, len: (at - start) as u32 });
-                }
-                Some(b'\\') => return self.escaped(start, at),
-                Some(0..=0x1f) => {
-                    self.at = at;
-                    return self.wrong("a control character in a string must be escaped");
-                }
-                Some(_) => at += 1,
-                None => {
-                    self.at = at;
-                    return self.wrong("the document ends within a string");
-                }
-            }
+        let Some(len) = memchr::memchr2(b'"', b'\\', self.bytes.get(start..).unwrap_or(&[])) else {
+            self.at = self.bytes.len();
+            return self.wrong("the document ends within a string");
+        };
+        let at = start + len;
+        self.plain(start, at)?;
+        if self.bytes[at] == b'\\' {
+            return self.escaped(start, at);
         }
+        self.at = at + 1;
+        Ok(Scalar::Text { start: start as u32, len: len as u32 })
+    }
+
+    /// Refuses control characters in `start..end`.
+    fn plain(&mut self, start: usize, end: usize) -> Parsed<()> {
+        let bytes = &self.bytes[start..end];
+        // Without a way out of the loop the compiler looks at many bytes at once.
+        if bytes.iter().fold(false, |found, byte| found | (*byte < 0x20)) {
+            self.at = start + bytes.iter().position(|byte| *byte < 0x20).unwrap_or(0);
+            return self.wrong("a control character in a string must be escaped");
+        }
+        Ok(())
     }
 
     /// A string whose first escape is at `at`.
@@ -450,11 +465,11 @@ impl<'a> Parser<'a> {
                 }
             }
         };
-        let mapping = Arc::clone(&self.mapping);
-        let Some(leaf) = &mapping.node(node).leaf else { return Ok(()) };
+        let Some(leaf) = &self.mapping.node(node).leaf else { return Ok(()) };
         if !leaf.indexed {
             return Ok(());
         }
+        let (typed, words, exact, above) = (leaf.typed, leaf.words, leaf.exact, leaf.ignore_above as usize);
         let as_text = || match spelled {
             Some((start, end)) => Scalar::Text { start: start as u32, len: (end - start) as u32 },
             None => scalar,
@@ -468,10 +483,15 @@ impl<'a> Parser<'a> {
             EsType::Object => None,
         };
         let len = self.text_of(as_text()).len();
-        let target = match (leaf.typed, fitting) {
-            (Some(Typed::Timestamp), Some(_)) => Target::Timestamp,
+        let target = match (typed, fitting) {
+            (Some(Typed::Timestamp), Some(_)) => {
+                if let Scalar::Text { start, len } = scalar {
+                    self.time = Some((start as usize, len as usize));
+                }
+                Target::Timestamp
+            }
             (Some(Typed::Message), Some(_)) => Target::Message,
-            (Some(Typed::Keyword(n)), Some(_)) if len <= leaf.ignore_above as usize => Target::Keyword(n),
+            (Some(Typed::Keyword(n)), Some(_)) if len <= above => Target::Keyword(n),
             (Some(Typed::Offset), Some(Scalar::U64(_))) => Target::Offset,
             (Some(Typed::Offset), Some(Scalar::I64(n))) if n >= 0 => {
                 self.note(node, Target::Offset, Scalar::U64(n as u64));
@@ -483,15 +503,15 @@ impl<'a> Parser<'a> {
                 return Ok(());
             }
             (None, Some(Scalar::Text { .. } | Scalar::Unescaped { .. })) => {
-                let exact = leaf.exact && len <= leaf.ignore_above as usize;
-                if !exact {
+                let fits = exact && len <= above;
+                if !fits {
                     self.note(node, Target::Exists, Scalar::Path);
-                    if leaf.exact && !leaf.words {
+                    if exact && !words {
                         self.note(node, Target::Ignored, Scalar::Path);
                         return Ok(());
                     }
                 }
-                match (exact, leaf.words) {
+                match (fits, words) {
                     (true, true) => Target::Both,
                     (true, false) => Target::Exact,
                     (false, _) => Target::Words,

@@ -14,7 +14,7 @@
 //! `len` are bytes of the text, which is the body as it was sent.
 
 use super::decide::Op;
-use super::document::{Entry, Identity};
+use super::document::{Entry, Extent, Identity};
 use super::lookup::Which;
 
 const VERSION: u8 = 1;
@@ -51,7 +51,9 @@ pub(crate) fn encode(arrival_ms: u64, uids: &[(u64, u64)], entries: &[Entry], op
                     Identity::Given(_) => 2,
                 };
                 out.push(tag);
-                for number in [u64::from(entry.index), u64::from(entry.start), u64::from(entry.len), entry.seq] {
+                for number in
+                    [u64::from(entry.index), u64::from(entry.extent.start), u64::from(entry.extent.len), entry.seq]
+                {
                     varint(out, number);
                 }
                 match &entry.identity {
@@ -124,7 +126,13 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<Record> {
                     }
                 };
                 ops.push(Op::Add(entries.len() as u32));
-                entries.push(Entry { index, start, len, first_leaf: 0, last_leaf: 0, identity, seq, version });
+                entries.push(Entry {
+                    index,
+                    extent: Extent { start, len, ..Extent::default() },
+                    identity,
+                    seq,
+                    version,
+                });
                 continue;
             }
             3 => Which::Id(string(&mut rest)?),
@@ -185,10 +193,7 @@ mod tests {
     fn there_and_back() {
         let entry = |identity, version| Entry {
             index: 1,
-            start: 300,
-            len: 4,
-            first_leaf: 0,
-            last_leaf: 0,
+            extent: Extent { start: 300, len: 4, ..Extent::default() },
             identity,
             seq: 70_000,
             version,

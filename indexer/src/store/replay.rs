@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Shared;
-use super::document::{Batch, Values};
+use super::document::{Batch, Extent, Values};
 use super::flow::Flow;
 use super::indexing::Accepted;
 use super::parse::Parser;
@@ -33,19 +33,24 @@ pub(crate) fn accepted(shared: &Shared, flow: &Arc<Flow>, number: u64, payload: 
     let mut values = Values::default();
     for entry in &mut record.entries {
         let target = usize::from(entry.index);
-        entry.first_leaf = values.leaves.len() as u32;
-        entry.last_leaf = entry.first_leaf;
         // An index that was deleted since: its documents are not wanted any more.
         let Some(index) = &indices[target] else { continue };
+        let (start, end) = (entry.extent.start as usize, entry.extent.start as usize + entry.extent.len as usize);
+        let Some(document) = text.get(start..end) else {
+            tracing::error!(record = number, "a journal record points outside of its text; a document is lost");
+            continue;
+        };
         let mut parser = Parser::new(&text, Arc::clone(&mappings[target]), index.as_ref(), &mut values);
-        let (start, end) = (entry.start as usize, entry.start as usize + entry.len as usize);
-        let parsed = if text.get(start..end).is_some() { parser.document(start, end).err() } else { None };
+        let parsed = parser.document(start, end);
         mappings[target] = parser.mapping;
-        if let Some(refused) = parsed {
+        entry.extent = parsed.unwrap_or_else(|refused| {
             // It was accepted once; what the mapping says against it now must not lose it. It is kept in `_source`.
             tracing::warn!(record = number, ?refused, "a journalled document is kept without its fields");
-        }
-        entry.last_leaf = values.leaves.len() as u32;
+            let (leaf, stored) = (values.leaves.len() as u32, values.stored.len() as u32);
+            values.stored.extend_from_slice(document.as_bytes());
+            let last_stored = values.stored.len() as u32;
+            Extent { first_leaf: leaf, last_leaf: leaf, first_stored: stored, last_stored, ..entry.extent }
+        });
     }
     let share = flow.enter(text.len() as u64);
     let batch = Batch { text, values, entries: record.entries, mappings, fields: shared.fields, share: Some(share) };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::document::Values;
+use super::document::{Extent, Values};
 use super::index::Index;
 use super::parse::Parser;
 use crate::error::{Error, Result};
@@ -73,10 +73,7 @@ pub struct Action {
     /// `_end`: the document stands for a stretch of a source.
     pub(crate) end: Option<u64>,
     pub(crate) condition: Option<Box<Condition>>,
-    pub(crate) start: u32,
-    pub(crate) len: u32,
-    pub(crate) first_leaf: u32,
-    pub(crate) last_leaf: u32,
+    pub(crate) extent: Extent,
     /// It cannot be done, whatever is there.
     pub(crate) error: Option<Box<Error>>,
 }
@@ -155,6 +152,7 @@ pub(crate) fn bulk(body: Bytes, default_index: Option<&str>, find: &dyn Targets)
     let mut values = Values::default();
     // A typical log line has a dozen values and takes a third of a kilobyte.
     values.leaves.reserve(text.len() / 40);
+    values.stored.reserve(text.len() * 3 / 4);
     let mut actions: Vec<Action> = Vec::with_capacity(text.len() / 300 + 1);
     let mut builder = Builder { targets: Vec::new(), by_name: HashMap::new(), find };
     let mut last: Option<(&str, Kind, u16)> = None;
@@ -197,9 +195,8 @@ pub(crate) fn bulk(body: Bytes, default_index: Option<&str>, find: &dyn Targets)
                 )));
             };
             line_number += 1;
-            (action.start, action.len) = (at as u32, document.len() as u32);
+            action.parse(&text, (at, document.len()), &mut builder.targets, &mut values);
             at += document.len() + 1;
-            action.parse(&text, &mut builder.targets, &mut values);
         }
         actions.push(action);
     }
@@ -228,8 +225,7 @@ pub(crate) fn single(
     let mut action = Action::new(kind, target);
     action.take(Head { kind: Some(kind), id: id.map(Into::into), condition, ..Head::default() });
     if kind != Kind::Delete {
-        action.len = text.len() as u32;
-        action.parse(&text, &mut builder.targets, &mut values);
+        action.parse(&text, (0, text.len()), &mut builder.targets, &mut values);
     }
     match action.error {
         Some(error) => Err(*error),
@@ -255,18 +251,7 @@ fn line(text: &str, at: usize) -> Option<&str> {
 
 impl Action {
     fn new(kind: Kind, target: u16) -> Self {
-        Self {
-            kind,
-            target,
-            id: None,
-            end: None,
-            condition: None,
-            start: 0,
-            len: 0,
-            first_leaf: 0,
-            last_leaf: 0,
-            error: None,
-        }
+        Self { kind, target, id: None, end: None, condition: None, extent: Extent::default(), error: None }
     }
 
     fn take(&mut self, head: Head) {
@@ -283,7 +268,7 @@ impl Action {
         }
     }
 
-    fn parse(&mut self, text: &str, targets: &mut [Target], values: &mut Values) {
+    fn parse(&mut self, text: &str, (start, len): (usize, usize), targets: &mut [Target], values: &mut Values) {
         if self.kind == Kind::Update && self.error.is_none() {
             self.error = Some(Box::new(Error::illegal_argument(
                 "[update] is not supported: send the whole document with [index]",
@@ -300,13 +285,12 @@ impl Action {
         if self.error.is_some() {
             return;
         }
-        self.first_leaf = values.leaves.len() as u32;
         let mut parser = Parser::new(text, Arc::clone(&target.mapping), index.as_ref(), values);
-        let parsed = parser.document(self.start as usize, (self.start + self.len) as usize);
+        let parsed = parser.document(start, start + len);
         target.mapping = parser.mapping;
-        self.last_leaf = values.leaves.len() as u32;
-        if let Err(refused) = parsed {
-            self.error = Some(Box::new(refused.error()));
+        match parsed {
+            Ok(extent) => self.extent = extent,
+            Err(refused) => self.error = Some(Box::new(refused.error())),
         }
     }
 }

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use tantivy::schema::Value as _;
-use tantivy::{DocAddress, Searcher, TantivyDocument};
+use tantivy::{DocAddress, Searcher};
 
 use super::lookup;
-use crate::error::{Error, Result};
+use super::source::Sources;
+use crate::error::Result;
 use crate::mapping::Mapping;
 use crate::schema::{Fields, schema};
 
@@ -58,7 +58,8 @@ impl PartitionView {
     /// # Errors
     /// 500 when a block of the document store is damaged.
     pub fn sources(&self, addresses: &[DocAddress]) -> Result<Vec<String>> {
-        addresses.iter().map(|address| self.source(*address)).collect()
+        let mut sources = Sources::new(&self.searcher, &self.fields);
+        addresses.iter().map(|address| sources.read(*address)).collect()
     }
 
     /// One document's `_source`.
@@ -66,9 +67,7 @@ impl PartitionView {
     /// # Errors
     /// 500 when its block of the document store is damaged.
     pub fn source(&self, address: DocAddress) -> Result<String> {
-        let document: TantivyDocument = self.searcher.doc(address)?;
-        let bytes = document.get_first(self.fields.source).and_then(|value| value.as_bytes()).unwrap_or(b"{}");
-        String::from_utf8(bytes.to_vec()).map_err(|_| Error::internal("a stored document is not UTF-8"))
+        Sources::new(&self.searcher, &self.fields).read(address)
     }
 
     /// The documents' `_id`, in the order of `addresses`.

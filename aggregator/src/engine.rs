@@ -254,7 +254,8 @@ impl Engine {
         self.counts.reloads.inc();
     }
 
-    /// Looks at the files every `interval`, builds what has changed aside, and swaps it in if it is right.
+    /// Looks at the files every `interval`, builds aside what has changed and then stayed the same for that long, and
+    /// swaps it in if it is right.
     pub async fn reload(
         self: Arc<Self>,
         files: PipelineFiles,
@@ -264,6 +265,7 @@ impl Engine {
         shutdown: Shutdown,
     ) {
         let mut state = files.state();
+        let mut seen = state.clone();
         let mut inputs = written_inputs(&self.pipeline().program);
         loop {
             tokio::select! {
@@ -271,10 +273,13 @@ impl Engine {
                 () = tokio::time::sleep(interval) => {}
             }
             let now = files.state();
-            if now == state {
+            // What changed since the last look may be written still: half a file could be a whole program.
+            let is_settled = now == seen;
+            seen = now;
+            if !is_settled || seen == state {
                 continue;
             }
-            state = now;
+            state.clone_from(&seen);
             let built = files.load().and_then(|program| builder.build(program, self.generation() + 1));
             match built {
                 Ok((pipeline, _, warnings)) => {

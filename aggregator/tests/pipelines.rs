@@ -54,6 +54,12 @@ async fn what_a_pipeline_drops_is_acknowledged_and_stands_in_the_ledger() {
     assert_eq!((&line["rule"]["name"], &line["@timestamp"]), (&"policy".into(), &"2024-05-01T12:00:00.000Z".into()));
 }
 
+/// Puts a new file in the old one's place at once, so that nobody can read half of it.
+fn replace(folder: &Path, text: &str) {
+    std::fs::write(folder.join("new"), text).unwrap();
+    std::fs::rename(folder.join("new"), folder.join("pipeline.conf")).unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_changed_pipeline_is_swapped_in_and_a_wrong_one_is_not() {
     let server = BulkServer::start(true).await;
@@ -63,12 +69,11 @@ async fn a_changed_pipeline_is_swapped_in_and_a_wrong_one_is_not() {
     let mut client = Client::connect(aggregator.address).await;
     client.send(&window(&[document(5, 0, "a")])).await;
     assert_eq!(client.ack().await, Some(1));
-    std::fs::write(folder.path().join("pipeline.conf"), "filter { mutaet { } } # longer than before, to be seen")
-        .unwrap();
+    replace(folder.path(), "filter { mutaet { } } # longer than before, to be seen");
     aggregator.metric_reaches("weir_aggregator_pipeline_reload_failures_total", 1).await;
     client.send(&window(&[document(5, 1, "b")])).await;
     assert_eq!(client.ack().await, Some(1));
-    std::fs::write(folder.path().join("pipeline.conf"), tagging("two")).unwrap();
+    replace(folder.path(), &tagging("two"));
     aggregator.metric_reaches("weir_aggregator_pipeline_generation", 2).await;
     client.send(&window(&[document(5, 2, "c")])).await;
     assert_eq!(client.ack().await, Some(1));

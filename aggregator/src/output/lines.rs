@@ -118,16 +118,16 @@ impl Lines {
         for (file, end) in &self.stretches {
             let mut stretch = self.bytes[start..*end].to_vec();
             start = *end;
-            while !stretch.is_empty() {
+            loop {
                 let path = file.clone();
                 let writing = tokio::task::spawn_blocking(move || append(Path::new(&*path), stretch));
-                let Ok((rest, result)) = writing.await else { return };
+                // It ends early only with the process, and then nothing is acknowledged any more.
+                let Ok((rest, result)) = writing.await else { return std::future::pending().await };
+                let Err(error) = result else { break };
                 stretch = rest;
-                if let Err(error) = result {
-                    let wait = backoff.wait(None);
-                    tracing::warn!(file = &**file, %error, "cannot write; trying again");
-                    tokio::time::sleep(wait).await;
-                }
+                let wait = backoff.wait(None);
+                tracing::warn!(file = &**file, %error, "cannot write; trying again");
+                tokio::time::sleep(wait).await;
             }
         }
     }
@@ -149,7 +149,8 @@ fn append(path: &Path, bytes: Vec<u8>) -> (Vec<u8>, std::io::Result<()>) {
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
+        // What is acknowledged must be there after a power cut too.
+        file.sync_data()
     })();
     (bytes[written..].to_vec(), result)
 }

@@ -1,5 +1,9 @@
 //! Text into JSON strings, for everything that Docker has not escaped already.
 
+use std::borrow::Cow;
+
+use memchr::memmem;
+
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// Appends `"text"`, quotes included. What is not UTF-8 becomes U+FFFD.
@@ -73,6 +77,29 @@ pub(crate) fn cut_escaped(text: &[u8], bytes_max: usize) -> &[u8] {
     &text[..at]
 }
 
+/// Escaped text without ANSI control sequences: ESC `[`, parameters, and one final letter.
+pub(crate) fn without_ansi(text: &[u8]) -> Cow<'_, [u8]> {
+    const ESCAPE: &[u8] = b"\\u001b[";
+    let Some(mut at) = memmem::find(text, ESCAPE) else { return text.into() };
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    loop {
+        out.extend_from_slice(&rest[..at]);
+        let sequence = &rest[at + ESCAPE.len()..];
+        // Parameters and intermediates are 0x20 to 0x3f; an escape inside of them is not a sequence's end.
+        let length = sequence.iter().take_while(|byte| (0x20..0x40).contains(*byte) && **byte != b'"').count();
+        let last = usize::from(sequence.get(length).is_some_and(|byte| (0x40..0x7f).contains(byte) && *byte != b'\\'));
+        rest = &sequence[length + last..];
+        match memmem::find(rest, ESCAPE) {
+            Some(next) => at = next,
+            None => {
+                out.extend_from_slice(rest);
+                return out.into();
+            }
+        }
+    }
+}
+
 /// Appends a number in decimal.
 pub(crate) fn push_number(number: u64, out: &mut Vec<u8>) {
     // 2^64 has 20 digits.
@@ -115,6 +142,19 @@ mod tests {
             assert!(serde_json::from_slice::<String>(&quoted).is_ok(), "{length}: {:?}", String::from_utf8_lossy(cut));
         }
         assert_eq!(cut_escaped(&text, text.len()), text);
+    }
+
+    #[test]
+    fn colours_go_and_nothing_else_does() {
+        for (text, shown) in [
+            (r"plain", "plain"),
+            (r"\u001b[31mred\u001b[0m", "red"),
+            (r#"\u001b[1;38;5;2mINFO\u001b[0m \"x\""#, r#"INFO \"x\""#),
+            (r"cut \u001b[3", "cut "),
+            (r"odd \u001b[\\n", r"odd \\n"),
+        ] {
+            assert_eq!(String::from_utf8_lossy(&without_ansi(text.as_bytes())), shown, "{text}");
+        }
     }
 
     #[test]

@@ -212,6 +212,7 @@ impl Reader {
             node: "n".to_owned(),
             labels: Vec::new(),
             grouping: Grouping::Off,
+            strip_ansi: false,
         };
         let mut reader = Self {
             stream: Stream::new(Kind::Docker, "c".to_owned(), live.clone()),

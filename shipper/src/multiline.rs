@@ -371,4 +371,33 @@ mod tests {
         assert_eq!(groups(&grouping, "2024-01 a\nb\nc\n2024-02 d").len(), 2);
         assert!(Grouping::from_label("(").is_err());
     }
+
+    /// Filebeat's own cases, but those of `max_lines`, after which it throws lines away and we begin another event.
+    #[test]
+    fn peers_cases_of_patterns() {
+        let beside = || std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared");
+        let shared = std::env::var_os("WEIR_SHARED").map_or_else(beside, std::path::PathBuf::from);
+        let Ok(text) = std::fs::read_to_string(shared.join("cases/docker_json_cases.json")) else {
+            println!("LEFT OUT: no cases/docker_json_cases.json under ../shared (set WEIR_SHARED)");
+            return;
+        };
+        let cases: serde_json::Value = serde_json::from_str(&text).unwrap();
+        for case in cases["multiline"].as_array().unwrap() {
+            let config = &case["config"];
+            if config["max_lines"].is_number() {
+                continue;
+            }
+            let pattern = config["pattern"].as_str().unwrap();
+            let after = config["match"] == "after";
+            let negate = config["negate"] == true;
+            let grouping = Grouping::pattern(pattern, negate, after, config["flush_pattern"].as_str()).unwrap();
+            let events = case["events"].as_array().unwrap().iter().map(|event| event["message"].as_str().unwrap());
+            assert_eq!(
+                groups(&grouping, case["input"].as_str().unwrap()),
+                events.collect::<Vec<_>>(),
+                "{}",
+                case["name"]
+            );
+        }
+    }
 }

@@ -101,8 +101,6 @@ pub(crate) enum Cause {
     Truncated,
     /// The container was removed.
     Removed,
-    /// The limit of bytes in deleted files was reached.
-    Held,
 }
 
 /// How the last state was found at start.

@@ -51,6 +51,7 @@ pub enum Error {
 /// When it cannot start: the data folder is in use or cannot be written, certificates or the admin port cannot be had.
 pub async fn run(config: Config, metrics: Metrics, shutdown: Shutdown) -> Result<(), Error> {
     let lock = files::lock(&config.data_dir).map_err(Error::Data)?;
+    raise_descriptor_limit();
     let counters = Counters::new(&metrics);
     let health = Health::new();
     let (registry, state, found) = Registry::open(&config.data_dir).map_err(Error::Data)?;
@@ -103,6 +104,7 @@ pub async fn run(config: Config, metrics: Metrics, shutdown: Shutdown) -> Result
         node: node(&config),
         labels: config.labels.clone(),
         grouping: config.grouping.clone(),
+        strip_ansi: config.strip_ansi,
     };
     let parts = Parts {
         rules,
@@ -140,6 +142,16 @@ pub async fn run(config: Config, metrics: Metrics, shutdown: Shutdown) -> Result
     }
     drop(lock);
     ended
+}
+
+/// Every log keeps a file open; the soft limit of 1024 that most systems start with is for programs that use `select`.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, soft = limit.current, "the limit of open files stays where it is");
+    }
 }
 
 /// What tells this node from others: the setting, else the machine id, else the identity of Docker's root.

@@ -21,8 +21,6 @@ const WINDOW_BYTES_RANGE: (u64, u64) = (16_000, 64_000_000);
 const LINE_BYTES: u64 = 1_048_576;
 /// Below this the partial lines of Docker (16 KB) would already be cut; above it a window cannot hold the line.
 const LINE_BYTES_RANGE: (u64, u64) = (1_024, 16_000_000);
-/// Bytes of files that Docker has deleted already and that are held open until they are read.
-const HELD_BYTES: u64 = 1_000_000_000;
 
 /// The section as typed. Every key has a default.
 #[derive(Clone, Debug, Deserialize)]
@@ -95,8 +93,6 @@ pub struct Settings {
     /// Container labels that are sent along under `container.labels`.
     #[serde(deserialize_with = "list")]
     pub labels: Vec<String>,
-    /// Bytes of deleted files that are held open until they are read.
-    pub held_bytes: Bytes,
 }
 
 impl Default for Settings {
@@ -133,7 +129,6 @@ impl Default for Settings {
             include: Vec::new(),
             exclude: Vec::new(),
             labels: Vec::new(),
-            held_bytes: Bytes(HELD_BYTES),
         }
     }
 }
@@ -153,6 +148,7 @@ pub struct Config {
     pub(crate) host_name: String,
     pub(crate) node_id: Option<String>,
     pub(crate) grouping: Grouping,
+    pub(crate) strip_ansi: bool,
     pub(crate) line_bytes_max: usize,
     pub(crate) scan_interval: Duration,
     pub(crate) admin: Option<SocketAddr>,
@@ -301,6 +297,7 @@ impl Settings {
             host_name: self.host_name.clone().unwrap_or_else(machine_name),
             node_id: self.node_id.clone(),
             grouping,
+            strip_ansi: self.ansi == "strip",
             line_bytes_max: self.max_line_bytes.get() as usize,
             scan_interval: self.scan_interval.get(),
             admin,

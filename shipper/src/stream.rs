@@ -3,6 +3,7 @@
 //! What becomes one event is decided by the bytes alone (times are those that Docker wrote), so that reading the same
 //! stretch again gives the same events. The wall clock only decides when an open event is given up waiting for.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ use memchr::{memchr, memchr_iter, memmem, memrchr};
 use crate::batch::{Batch, Envelope, Event, Flags};
 use crate::counters::Counters;
 use crate::docker::{self, Line, Metadata, Output};
-use crate::escape::{cut_escaped, push_json_string, push_json_text};
+use crate::escape::{cut_escaped, push_json_string, push_json_text, without_ansi};
 use crate::identity::{HEAD_BYTES, hash};
 use crate::multiline::{Grouping, LINE_GAP, LINES_MAX, State};
 use crate::registry::{Cause, Entry, Gap, Kind};
@@ -39,6 +40,8 @@ pub(crate) struct Rules {
     pub(crate) labels: Vec<String>,
     /// Grouping of lines, unless a container's label says otherwise.
     pub(crate) grouping: Grouping,
+    /// Whether ANSI colours are taken out of messages.
+    pub(crate) strip_ansi: bool,
 }
 
 /// How a turn of reading went.
@@ -452,7 +455,8 @@ impl Stream {
             self.attrs = attrs.to_vec();
             self.build_envelopes(rules);
         }
-        self.accept(output, &line.text, line.whole, &line.time, start, end, batch, rules, counters);
+        let text = if rules.strip_ansi { without_ansi(&line.text) } else { Cow::Borrowed(&*line.text) };
+        self.accept(output, &text, line.whole, &line.time, start, end, batch, rules, counters);
     }
 
     /// Takes one line, or a piece of one, into the event that is open for its output, or begins another one.
@@ -540,7 +544,8 @@ impl Stream {
             self.last_time = now_rfc3339().into_bytes();
         }
         let time = std::mem::take(&mut self.last_time);
-        self.accept(Output::Stdout, &text, true, &time, start, end, batch, rules, counters);
+        let shown = if rules.strip_ansi { without_ansi(&text) } else { Cow::Borrowed(&*text) };
+        self.accept(Output::Stdout, &shown, true, &time, start, end, batch, rules, counters);
         self.last_time = time;
         self.scratch = text;
     }
@@ -736,7 +741,7 @@ fn is_full(batch: &Batch, rules: &Rules) -> bool {
     batch.window.bytes() >= rules.window_bytes || batch.window.events() as usize >= rules.window_events
 }
 
-fn without_nuls(bytes: &[u8]) -> (std::borrow::Cow<'_, [u8]>, u64) {
+fn without_nuls(bytes: &[u8]) -> (Cow<'_, [u8]>, u64) {
     match memchr_iter(0, bytes).count() {
         0 => (bytes.into(), 0),
         nuls => (bytes.iter().copied().filter(|byte| *byte != 0).collect::<Vec<_>>().into(), nuls as u64),
@@ -752,7 +757,6 @@ fn gap_message(gap: &Gap, offset: u64) -> String {
         Cause::Rotated => "were rotated away before they could be read",
         Cause::Truncated => "may have been lost: the file was truncated",
         Cause::Removed => "went away with the container before they could be read",
-        Cause::Held => "were given up: the limit of bytes held in deleted files was reached",
     };
     format!("weir: {what} {why}, from offset {offset} on")
 }

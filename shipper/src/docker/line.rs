@@ -272,4 +272,47 @@ mod tests {
         assert_eq!(text_of(&record(r"cut \ud83d\n")), Some(("cut \u{fffd}".to_owned(), true)));
         assert_eq!(text_of(&record(r"whole \ud83d\ude00\n")), Some(("whole 😀".to_owned(), true)));
     }
+
+    /// Filebeat's own cases, as far as they are of Docker's lines.
+    #[test]
+    fn peers_cases_of_docker_lines() {
+        let beside = || std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared");
+        let shared = std::env::var_os("WEIR_SHARED").map_or_else(beside, std::path::PathBuf::from);
+        let Ok(text) = std::fs::read_to_string(shared.join("cases/docker_json_cases.json")) else {
+            println!("LEFT OUT: no cases/docker_json_cases.json under ../shared (set WEIR_SHARED)");
+            return;
+        };
+        let cases: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let mut tried = 0;
+        for case in cases["docker"].as_array().unwrap() {
+            let lines: Vec<&str> =
+                case["lines"].as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect();
+            // Lines of containerd are another format, which is not read yet.
+            if case["format"] == "cri" || !lines[0].starts_with('{') {
+                continue;
+            }
+            tried += 1;
+            let parsed: Vec<_> = lines.iter().map(|line| parse(line.as_bytes(), is_clean(line.as_bytes()))).collect();
+            if case["error"] == true {
+                assert!(parsed.iter().any(Option::is_none), "{case}");
+                continue;
+            }
+            let wanted = |line: &&Line<'_>| {
+                case["stream"] == "all" || case["stream"] == ["stdout", "stderr"][line.output as usize]
+            };
+            let mut message = String::new();
+            for line in parsed.iter().flatten().filter(wanted) {
+                message.push_str(std::str::from_utf8(&line.text).unwrap());
+                message.push_str(if line.whole { "\n" } else { "" });
+                if line.whole || case["join_partial"] == false {
+                    break;
+                }
+            }
+            assert_eq!(case["message"], message, "{case}");
+            let attrs = parsed[0].as_ref().and_then(|line| line.attrs.as_deref());
+            let attrs = attrs.map_or(serde_json::Value::Null, |attrs| serde_json::from_slice(attrs).unwrap());
+            assert_eq!(case["fields"]["docker"]["attrs"], attrs);
+        }
+        assert!(tried >= 8, "{tried} cases");
+    }
 }

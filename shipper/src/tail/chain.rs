@@ -16,6 +16,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crate::identity::{Head, Inode, Stat, stat_file, stat_path};
 use crate::registry::{Cause, FileEntry, Gap, Kind};
@@ -26,6 +27,8 @@ use super::reader::{Reader, unpacked, unpacked_head};
 const JUMP: u64 = 1 << 40;
 /// Rotated files that are looked at: Docker's `max-file` is a handful. A folder with more is not Docker's doing.
 const ROTATED_MAX: u32 = 1_000;
+/// How long a plain file's name may be missing before the file counts as removed: a rotation takes less.
+const MISSING_MAX: Duration = Duration::from_secs(10);
 /// Attempts to list the files of a log that is being rotated at this very moment.
 const LISTINGS_MAX: usize = 8;
 
@@ -83,13 +86,24 @@ pub(crate) struct Chain {
     /// How often the live name had been created when the last part was seen under it; `None`: nobody counted.
     created: Option<u64>,
     removed: bool,
+    /// Since when nothing has the live name.
+    missing: Option<Instant>,
     left_behind: u64,
 }
 
 impl Chain {
     /// A log of which nothing is known yet.
     pub(crate) fn new(kind: Kind, live: PathBuf) -> Self {
-        Self { kind, live, parts: VecDeque::new(), current: 0, created: None, removed: false, left_behind: 0 }
+        Self {
+            kind,
+            live,
+            parts: VecDeque::new(),
+            current: 0,
+            created: None,
+            removed: false,
+            missing: None,
+            left_behind: 0,
+        }
     }
 
     /// A log as the registry knows it, to be read on from `position`.
@@ -214,6 +228,7 @@ impl Chain {
         let counted = created();
         match stat_path(&self.live) {
             Ok(stat) => {
+                self.missing = None;
                 if let Some(last) = self.parts.back_mut()
                     && last.live
                     && last.inode == stat.inode
@@ -229,9 +244,15 @@ impl Chain {
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                if self.kind == Kind::Plain || self.live.parent().is_none_or(|folder| !folder.exists()) {
+                let folder_gone = self.live.parent().is_none_or(|folder| !folder.exists());
+                let missing = *self.missing.get_or_insert_with(Instant::now);
+                if folder_gone || (self.kind == Kind::Plain && missing.elapsed() > MISSING_MAX) {
                     self.remove();
                     return Ok(Look::Changed);
+                }
+                if self.kind == Kind::Plain {
+                    // Between the two halves of a rotation.
+                    return Ok(Look::Same);
                 }
                 if self.parts.is_empty() {
                     // A container without a json-file log, or one that has not written yet.
@@ -273,7 +294,8 @@ impl Chain {
             Ok(true)
         };
         add(File::open(&self.live), false, true)?;
-        if self.kind == Kind::Docker {
+        // Of a plain file that is new to us, only the live one was asked for.
+        if self.kind == Kind::Docker || !self.parts.is_empty() {
             let base = self.live.as_os_str().to_owned();
             let name = |suffix: String| {
                 let mut name = base.clone();
@@ -313,6 +335,15 @@ impl Chain {
 
     /// Takes over what was met: known files get their descriptors, new ones are added in order.
     fn adopt(&mut self, met: Vec<Met>, created: Option<u64>) -> io::Result<Look> {
+        // Files that wait their turn have grown since they were met, and may be compressed by now: their copies are
+        // known by what is open here.
+        for part in self.parts.iter_mut().filter(|part| part.head.can_grow()) {
+            if let Some(Reader::Plain(file)) = &part.reader
+                && part.head.fits(file)?
+            {
+                part.head = Head::read(file)?;
+            }
+        }
         let mut known = Vec::with_capacity(met.len());
         // Everything before this index is known, or so old that it was read and forgotten.
         let mut fresh = 0;
@@ -339,7 +370,9 @@ impl Chain {
             (Some(before), Some(now)) => now.checked_sub(before) == Some((met.len() - fresh) as u64),
             _ => false,
         };
-        let proved = self.parts.is_empty() || reaches_last || all_seen;
+        // Plain files are rotated once a day, not between two looks: the one that is open was the last.
+        let held = self.kind == Kind::Plain && self.parts.back().is_some_and(|part| part.reader.is_some());
+        let proved = self.parts.is_empty() || reaches_last || all_seen || held;
         for part in &mut self.parts {
             part.live = Some(part.inode) == live_inode;
         }

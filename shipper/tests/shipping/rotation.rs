@@ -219,3 +219,43 @@ fn rotation_under_load_with_kills_is_complete_or_accounted_for() {
         }
     }
 }
+
+#[test]
+fn plain_files_are_followed_through_logrotate() {
+    let sink = Sink::start();
+    let shipper = Shipper::new(sink.address);
+    let folder = shipper.folder().join("nginx");
+    std::fs::create_dir(&folder).unwrap();
+    let (live, rotated) = (folder.join("access.log"), folder.join("access.log.1"));
+    let mut shipper = shipper.set(&format!("paths={}/*.log", folder.display()));
+    std::fs::write(&live, "one\ntwo \"quoted\"\n").unwrap();
+    shipper.start();
+    sink.wait_for(2);
+    std::fs::rename(&live, &rotated).unwrap();
+    std::fs::write(&live, "three\n").unwrap();
+    sink.wait_for(3);
+    assert!(shipper.stop());
+    std::fs::write(&live, "three\nfour\n").unwrap();
+    std::fs::rename(&live, &rotated).unwrap();
+    std::fs::write(&live, "five\n").unwrap();
+    shipper.start();
+    sink.wait_for(5);
+    assert_eq!(sink.messages(""), ["one", "two \"quoted\"", "three", "four", "five"]);
+    assert_eq!((sink.gaps().len(), sink.repeated()), (0, 0));
+}
+
+#[test]
+fn row_03_a_truncated_file_is_read_from_its_start_and_the_loss_is_on_record() {
+    let sink = Sink::start();
+    let mut shipper = Shipper::new(sink.address);
+    let mut container = Container::create(&shipper.root(), "abc");
+    container.count(0..100);
+    shipper.start();
+    sink.wait_for(100);
+    std::fs::OpenOptions::new().write(true).open(container.live()).unwrap().set_len(0).unwrap();
+    sink.wait("a gap", |sink| sink.gaps().len() == 1);
+    container.count(100..110);
+    sink.wait_for(110);
+    assert_eq!(sink.messages(""), counted(0..110));
+    assert!(sink.gaps()[0]["message"].as_str().unwrap().contains("truncated"));
+}

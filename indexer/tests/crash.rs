@@ -271,3 +271,56 @@ fn the_oldest_go_when_the_budget_is_full() {
     let newest = format!("/logs/_doc/0000000000000010-{}", position - 10);
     assert_eq!(server.get(&newest).status, 200, "the newest document is kept");
 }
+
+/// A file system of 64 MB that is really full. Needs root to mount one.
+#[test]
+fn a_full_file_system_is_survived() {
+    let folder = tempfile::tempdir().unwrap();
+    let mounted =
+        Command::new("mount").args(["-t", "tmpfs", "-o", "size=64m", "weir-test"]).arg(folder.path()).status();
+    if !mounted.is_ok_and(|status| status.success()) {
+        eprintln!("left out: a full file system, because mounting one needs root");
+        return;
+    }
+    let settings = || Settings { data_dir: folder.path().join("data"), ..Settings::default() };
+    let filler = folder.path().join("somebody-elses");
+    let fill = || {
+        use std::io::Write as _;
+        let mut file = std::fs::File::create(&filler).unwrap();
+        // Until there is no room for one more byte.
+        for size in [1 << 16, 1 << 12, 1] {
+            while file.write_all(&vec![7; size]).is_ok() {}
+        }
+    };
+    let send = |server: &Server, n: u64| {
+        let message = format!("number {n} {}", "and so on ".repeat(30));
+        server.post("/_bulk", &positioned("logs", &[(0x10, n * 10, n * 10 + 10, &message)]))
+    };
+    let server = Server::with(settings());
+    for n in 0..50 {
+        assert_eq!(send(&server, n).status, 200);
+    }
+    assert_eq!(server.count("logs"), 50);
+    for n in 50..60 {
+        assert_eq!(send(&server, n).status, 200);
+    }
+    // Ten are in the journal only when the disk fills.
+    fill();
+    let refused = send(&server, 60);
+    assert_eq!(refused.status, 429, "{}", refused.text());
+    assert!(server.count("logs") >= 50);
+    assert!(server.get("/health").status == 503 || server.count("logs") == 60);
+    drop(server);
+    // A start on the full disk.
+    let server = Server::with(settings());
+    assert!(server.count("logs") >= 50);
+    assert_eq!(send(&server, 60).status, 429);
+    // Room again: nobody does anything, and it goes on.
+    std::fs::remove_file(&filler).unwrap();
+    eventually("writes are accepted again", || send(&server, 60).status == 200);
+    eventually("everything accepted is visible", || server.count("logs") == 61);
+    eventually("health is well again", || server.get("/health").status == 200);
+    drop(server);
+    let unmounted = Command::new("umount").arg(folder.path()).status().unwrap();
+    assert!(unmounted.success());
+}

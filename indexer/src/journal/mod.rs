@@ -8,7 +8,7 @@
 //! record  = payload length u32 , CRC32 of (number, payload) u32 , number u64 , payload
 //! ```
 //!
-//! Record numbers grow by one. A segment is closed when it has its size; the next record opens a new one, and so does
+//! Record numbers grow, mostly by one. A segment is closed when it has its size; the next record opens a new one, and so does
 //! the first record after a start. A segment is removed when all its records are committed in every index.
 //!
 //! At start every record is read once, one at a time. What follows the last good record of the last segment was never
@@ -39,7 +39,8 @@ pub(crate) struct Journal {
     closed: Vec<(u64, u64)>,
     open: Option<Open>,
     next: u64,
-    /// After a failed write or sync nobody knows what is on the disk: nothing more is accepted until a restart.
+    /// After a failed write or sync nobody knows what is on the disk: nothing more is accepted before
+    /// [`roll_back`](Journal::roll_back).
     broken: bool,
 }
 
@@ -47,7 +48,8 @@ struct Open {
     out: Box<dyn Out>,
     first: u64,
     bytes: u64,
-    synced: bool,
+    /// Bytes that survive a power cut.
+    synced: u64,
 }
 
 impl Journal {
@@ -85,7 +87,7 @@ impl Journal {
     /// When the file system refuses; the journal then refuses everything else.
     pub(crate) fn append(&mut self, head: &[u8], text: &[u8]) -> io::Result<u64> {
         if self.broken {
-            return Err(io::Error::other("the journal could not be written before; restart weir"));
+            return Err(io::Error::other("the journal could not be written before"));
         }
         let written = self.write(head, text);
         if written.is_err() {
@@ -102,6 +104,8 @@ impl Journal {
         let open = match &mut self.open {
             Some(open) => open,
             None => {
+                // Left over from an attempt that failed: nothing in it was ever synced as a whole.
+                self.disk.remove(&segment_name(number))?;
                 let mut out = self.disk.create(&segment_name(number))?;
                 let mut header = [0; SEGMENT_HEADER_BYTES as usize];
                 header[..7].copy_from_slice(MAGIC);
@@ -112,7 +116,7 @@ impl Journal {
                 out.write_all(&header)?;
                 out.sync()?;
                 self.disk.sync_names()?;
-                self.open.insert(Open { out, first: number, bytes: SEGMENT_HEADER_BYTES, synced: true })
+                self.open.insert(Open { out, first: number, bytes: SEGMENT_HEADER_BYTES, synced: SEGMENT_HEADER_BYTES })
             }
         };
         let len = head.len() + text.len();
@@ -130,7 +134,6 @@ impl Journal {
         open.out.write_all(&header)?;
         open.out.write_all(text)?;
         open.bytes += RECORD_HEADER_BYTES + len as u64;
-        open.synced = false;
         self.next += 1;
         Ok(number)
     }
@@ -140,13 +143,33 @@ impl Journal {
     /// # Errors
     /// When the file system refuses; the journal then refuses everything else.
     pub(crate) fn sync(&mut self) -> io::Result<()> {
-        let Some(open) = self.open.as_mut().filter(|open| !open.synced) else { return Ok(()) };
+        let Some(open) = self.open.as_mut().filter(|open| open.synced < open.bytes) else { return Ok(()) };
         let synced = open.out.sync();
         match synced {
-            Ok(()) => open.synced = true,
+            Ok(()) => open.synced = open.bytes,
             Err(_) => self.broken = true,
         }
         synced
+    }
+
+    /// After a failure: takes back every record that was not synced, and is ready again. Their numbers are not used again.
+    ///
+    /// # Errors
+    /// When even that cannot be done; the journal stays as it is, and it can be tried again.
+    pub(crate) fn roll_back(&mut self) -> io::Result<()> {
+        if let Some(open) = &self.open {
+            let name = segment_name(open.first);
+            if open.synced > SEGMENT_HEADER_BYTES {
+                self.disk.truncate(&name, open.synced)?;
+                self.closed.push((open.first, open.synced));
+            } else {
+                self.disk.remove(&name)?;
+                self.disk.sync_names()?;
+            }
+            self.open = None;
+        }
+        self.broken = false;
+        Ok(())
     }
 
     fn close_segment(&mut self) -> io::Result<()> {

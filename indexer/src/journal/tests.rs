@@ -16,6 +16,8 @@ struct State {
     files: BTreeMap<String, Contents>,
     durable_names: BTreeMap<String, usize>,
     next_id: usize,
+    /// Writes fail from now on: 1 after half of the bytes, 2 at the sync.
+    fails: u8,
     by_id: BTreeMap<usize, Contents>,
 }
 
@@ -75,12 +77,18 @@ impl Disk for Forgetful {
 
 impl Out for Writing {
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.0.0.lock().unwrap().files.get_mut(&self.1).unwrap().bytes.extend_from_slice(bytes);
-        Ok(())
+        let mut state = self.0.0.lock().unwrap();
+        let fails = state.fails == 1;
+        let wanted = if fails { &bytes[..bytes.len() / 2] } else { bytes };
+        state.files.get_mut(&self.1).unwrap().bytes.extend_from_slice(wanted);
+        if fails { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 
     fn sync(&mut self) -> io::Result<()> {
         let mut state = self.0.0.lock().unwrap();
+        if state.fails == 2 {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         if let Some(file) = state.files.get_mut(&self.1) {
             file.synced = file.bytes.len();
             let file = file.clone();
@@ -269,6 +277,33 @@ fn nothing_synced_is_forgotten() {
                 }
             }
             disk.cut(&mut random);
+        }
+    }
+}
+
+/// A disk that is full for a while: what was refused is not there later, and the rest goes on.
+#[test]
+fn a_failed_write_is_taken_back() {
+    for kind in [1, 2] {
+        for before in [0u8, 3] {
+            let disk = Forgetful::default();
+            let (mut journal, ..) = recover(Arc::new(disk.clone()));
+            for n in 0..before {
+                journal.append(&[n; 100], b"").unwrap();
+            }
+            journal.sync().unwrap();
+            disk.0.lock().unwrap().fails = kind;
+            let failed = journal.append(b"refused", b"refused").and_then(|_| journal.sync());
+            assert!(failed.is_err() && journal.is_broken());
+            assert!(journal.append(b"also", b"").is_err());
+            disk.0.lock().unwrap().fails = 0;
+            journal.roll_back().unwrap();
+            journal.append(b"later", b"").unwrap();
+            journal.sync().unwrap();
+            let (_, found, records) = recover(Arc::new(disk));
+            assert_eq!((found.torn_bytes, found.damaged_bytes), (0, 0), "{kind} {before}");
+            assert_eq!(records.len(), usize::from(before) + 1, "{kind} {before}");
+            assert_eq!(records.last().unwrap().1, b"later");
         }
     }
 }

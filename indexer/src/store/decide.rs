@@ -73,6 +73,13 @@ impl Shard {
         Self { index, next_seq, marks, pending: HashMap::new(), visible: 0 }
     }
 
+    /// Requests from journal record `record` on were not accepted after all: back to how it was before them.
+    pub(crate) fn roll_back(&mut self, record: u64, next_seq: u64, marks: Marks) {
+        self.next_seq = next_seq;
+        self.marks = marks;
+        self.pending.retain(|_, known| known.record < record);
+    }
+
     /// Ids that are held in memory.
     pub(crate) fn pending(&self) -> usize {
         self.pending.len()

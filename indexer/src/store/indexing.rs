@@ -55,6 +55,8 @@ pub(crate) enum Work {
     Close { uid: u64, answer: SyncSender<()> },
     /// Make everything accepted before visible.
     Refresh { uids: Vec<u64>, answer: SyncSender<Result<(), String>> },
+    /// Tell arrival number and marks of every index, as the batches so far made them.
+    States { answer: SyncSender<HashMap<u64, (u64, Marks)>> },
     /// Commit everything and end.
     Stop,
 }
@@ -91,6 +93,18 @@ struct Shard {
     failed: bool,
     /// Merges may have changed the files since searches last looked.
     stale: bool,
+}
+
+impl Shard {
+    /// Takes note of what was accepted, whether or not it can be indexed now.
+    fn account(&mut self, target: usize, accepted: &Accepted) {
+        for entry in accepted.batch.entries.iter().filter(|entry| usize::from(entry.index) == target) {
+            if let Identity::Position { source, end, .. } = entry.identity {
+                self.marks.raise(source, end, accepted.arrival_ms);
+            }
+        }
+        self.next_seq = self.next_seq.max(accepted.indices[target].1);
+    }
 }
 
 /// See the top of the file.
@@ -160,6 +174,10 @@ impl Indexing {
                     let refreshed = self.refresh(&uids);
                     let _ = answer.send(refreshed);
                 }
+                Ok(Work::States { answer }) => {
+                    let states = self.shards.keys().filter_map(|uid| Some((*uid, self.state(*uid)?)));
+                    let _ = answer.send(states.collect());
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(Work::Stop) | Err(RecvTimeoutError::Disconnected) => break,
             }
@@ -183,7 +201,11 @@ impl Indexing {
         self.last = self.last.max(accepted.record);
         for n in 0..accepted.indices.len() {
             let uid = accepted.indices[n].0;
-            if !self.shards.get(&uid).is_some_and(|shard| accepted.record > shard.applied && !shard.failed) {
+            let Some(shard) = self.shards.get_mut(&uid).filter(|shard| accepted.record > shard.applied) else {
+                continue;
+            };
+            shard.account(n, accepted);
+            if shard.failed {
                 continue;
             }
             if let Err(error) = self.apply_to(uid, n, accepted) {
@@ -207,9 +229,6 @@ impl Indexing {
                     let Some(this) = batch.entries.get(entry).filter(|entry| usize::from(entry.index) == target) else {
                         continue;
                     };
-                    if let Identity::Position { source, end, .. } = this.identity {
-                        shard.marks.raise(source, end, accepted.arrival_ms);
-                    }
                     for leaf in batch.leaves(this) {
                         if let (Target::Timestamp, Scalar::Date(nanos)) = (leaf.target, leaf.value) {
                             let at = nanos.div_euclid(1_000_000);
@@ -236,7 +255,6 @@ impl Indexing {
         }
         writer.run(group)?;
         shard.applied = accepted.record;
-        shard.next_seq = shard.next_seq.max(accepted.indices[target].1);
         shard.used = Instant::now();
         if shard.first_dirty.is_none() {
             shard.first_dirty = Some(accepted.record);
@@ -401,11 +419,12 @@ impl Indexing {
     /// Tries to bring failed shards up to date from the journal.
     fn mend(&mut self) {
         let failed: Vec<u64> = self.shards.values().filter(|shard| shard.failed).map(|shard| shard.index.uid).collect();
+        if !failed.is_empty() {
+            self.shared.guard.release_reserve();
+        }
         for uid in failed {
             let Some(shard) = self.shards.get_mut(&uid) else { continue };
-            // The files are as of the last commit; so must be everything else.
-            let payload = shard.open.payload();
-            (shard.marks, shard.next_seq, shard.times) = (payload.marks.clone(), payload.next_seq, payload.times);
+            // The files are as of the last commit; marks and arrival numbers went on with what was accepted.
             shard.applied = shard.committed;
             shard.removals.clear();
             shard.failed = false;

@@ -211,8 +211,14 @@ impl Store {
         }
         let (to_sequencer, messages) = sync_channel(MESSAGES_MAX);
         let (to_indexing, work) = sync_channel(WORK_MAX);
-        let sequencer =
-            Sequencer { shared: Arc::clone(&shared), journal, shards, indexing: to_indexing.clone(), is_alone: false };
+        let sequencer = Sequencer {
+            shared: Arc::clone(&shared),
+            journal,
+            shards,
+            indexing: to_indexing.clone(),
+            is_alone: false,
+            first_failed: None,
+        };
         let threads = vec![
             std::thread::Builder::new().name("weir-journal".to_owned()).spawn(move || sequencer.run(&messages))?,
             std::thread::Builder::new().name("weir-index".to_owned()).spawn(move || indexing.run(&work))?,
@@ -242,10 +248,11 @@ impl Store {
         self.view(&indices)
     }
 
-    /// The same for indices that were resolved before.
+    /// The same for indices that were resolved before. When what was accepted cannot be made visible, because the disk
+    /// is full say, the view is of what was visible before, and `/health` tells why.
     ///
     /// # Errors
-    /// 503 when what was accepted cannot be made visible.
+    /// Never at present.
     pub fn view(&self, indices: &[Arc<Index>]) -> Result<View> {
         let interval = self.shared.config.refresh_interval;
         let due: Vec<Arc<Index>> = indices
@@ -253,7 +260,10 @@ impl Store {
             .filter(|index| index.refreshed.lock().unwrap_or_else(PoisonError::into_inner).elapsed() >= interval)
             .cloned()
             .collect();
-        self.refresh(&due)?;
+        if let Err(error) = self.refresh(&due) {
+            // On a full disk what is in the files can still be searched.
+            tracing::warn!(%error, "a search does not see the newest documents");
+        }
         let mut parts = Vec::new();
         for index in indices {
             let mapping = index.mapping();

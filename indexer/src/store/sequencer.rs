@@ -82,6 +82,8 @@ pub(crate) struct Sequencer {
     pub(crate) indexing: SyncSender<Work>,
     /// The indexing thread is gone: nothing more is accepted.
     pub(crate) is_alone: bool,
+    /// First record of what failed and is not yet taken back.
+    pub(crate) first_failed: Option<u64>,
 }
 
 struct Waiting {
@@ -142,7 +144,7 @@ impl Sequencer {
 
     fn try_write(&mut self, request: Request) -> Result<(Written, Option<Accepted>)> {
         if self.journal.is_broken() || self.is_alone {
-            return Err(unavailable("what was accepted cannot be written; restart weir when the disk is well"));
+            return Err(unavailable("the journal cannot be written at the moment"));
         }
         if request
             .targets
@@ -180,22 +182,28 @@ impl Sequencer {
     }
 
     fn broken(&self, error: &io::Error) -> Error {
-        tracing::error!(%error, "the journal cannot be written; nothing more is accepted");
+        tracing::error!(%error, "the journal cannot be written");
         self.shared.health.trouble("journal", error.to_string());
         unavailable("the journal cannot be written")
     }
 
-    /// Syncs, hands on, answers.
+    /// Syncs, hands on, answers. After a failure, nothing of the group was accepted.
     fn finish(&mut self, group: Vec<Waiting>) {
-        if group.is_empty() {
+        if group.is_empty() && !self.journal.is_broken() {
             return;
         }
         let began = Instant::now();
-        if let Err(error) = self.journal.sync() {
+        let synced =
+            if self.journal.is_broken() { Err(io::Error::other("a write failed")) } else { self.journal.sync() };
+        if let Err(error) = synced {
             let error = self.broken(&error);
+            let first =
+                group.iter().filter_map(|waiting| waiting.accepted.as_ref()).map(|accepted| accepted.record).min();
             for waiting in group {
                 let _ = waiting.answer.send(Err(error.clone()));
             }
+            self.first_failed = self.first_failed.or(first).or(Some(self.journal.next()));
+            self.roll_back();
             return;
         }
         self.shared.counters.syncs.inc();
@@ -222,7 +230,33 @@ impl Sequencer {
         }
     }
 
+    /// Goes back to what was accepted before a failure. When that fails too, it is tried again with the next tick.
+    fn roll_back(&mut self) {
+        let Some(first) = self.first_failed else { return };
+        if let Err(error) = self.journal.roll_back() {
+            tracing::error!(%error, "the journal cannot be mended yet");
+            return;
+        }
+        let (answer, states) = std::sync::mpsc::sync_channel(1);
+        let states = if self.indexing.send(Work::States { answer }).is_ok() { states.recv().ok() } else { None };
+        let Some(mut states) = states else {
+            self.is_alone = true;
+            return;
+        };
+        for (uid, shard) in &mut self.shards {
+            // An index that the indexing thread does not know is new, and empty.
+            let (next_seq, marks) = states.remove(uid).unwrap_or_default();
+            shard.roll_back(first, next_seq, marks);
+        }
+        self.first_failed = None;
+        self.shared.health.well("journal");
+        tracing::info!("the journal is mended; requests are accepted again");
+    }
+
     fn tidy(&mut self) {
+        if self.first_failed.is_some() {
+            self.roll_back();
+        }
         let trimmable = self.shared.trimmable.load(Ordering::Acquire);
         if let Err(error) = self.journal.trim(trimmable) {
             tracing::warn!(%error, "a journal segment cannot be removed");

@@ -57,6 +57,20 @@ impl Level {
         }
     }
 
+    /// The level of the one name that weir uses.
+    pub fn from_canonical(name: &str) -> Option<Level> {
+        Some(match name.as_bytes() {
+            b"trace" => Level::Trace,
+            b"debug" => Level::Debug,
+            b"info" => Level::Info,
+            b"notice" => Level::Notice,
+            b"warn" => Level::Warn,
+            b"error" => Level::Error,
+            b"critical" => Level::Critical,
+            _ => return None,
+        })
+    }
+
     /// The level of a name, however a program spells it: `WARNING`, `eror`, `Information`, `E`.
     pub fn from_name(name: &str) -> Option<Level> {
         word::value(name.trim().as_bytes())

@@ -330,6 +330,8 @@ fn misleading() {
 fn names_and_numbers() {
     for level in Level::ALL {
         assert_eq!(Level::from_name(level.as_str()), Some(level));
+        assert_eq!(Level::from_canonical(level.as_str()), Some(level));
+        assert_eq!(Level::ALL[level as usize], level);
         assert_eq!(Level::from_name(&level.to_string().to_uppercase()), Some(level));
     }
     for (name, level) in

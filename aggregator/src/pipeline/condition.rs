@@ -1,11 +1,15 @@
 //! Conditions, checked at load and answered per event without allocating.
 
 use std::cmp::Ordering;
+use std::sync::LazyLock;
 
 use super::ast::{Comparison, Expression, Join, Operand, Term};
 use super::diagnostic::Diagnostic;
 use super::pattern::Pattern;
 use crate::event::{Event, FieldPath, Text, Value, ValueRef};
+use crate::level::Level;
+
+static LEVEL: LazyLock<FieldPath> = LazyLock::new(|| FieldPath::of(&["log", "level"]));
 
 /// A condition that has been checked.
 #[derive(Debug)]
@@ -22,6 +26,19 @@ pub enum Condition {
     Match(Side, Box<Pattern>, bool),
     /// Whether it is there and neither false nor empty.
     Truthy(Side),
+    /// A condition about `[log][level]` alone.
+    Level(Box<LevelTest>),
+}
+
+/// A condition about `[log][level]` alone, answered beforehand for every level: pipelines ask for it in every other line.
+#[derive(Debug)]
+pub struct LevelTest {
+    /// Whether it holds for each of [`Level::ALL`].
+    holds: [bool; Level::ALL.len()],
+    /// Whether it holds where there is no level.
+    holds_for_none: bool,
+    /// The condition itself, for texts that are no level's name.
+    condition: Condition,
 }
 
 /// One side of a comparison.
@@ -38,6 +55,25 @@ pub enum Side {
 impl Condition {
     /// Checks a condition; what is wrong is added to `diagnostics`.
     pub fn build(expression: &Expression, diagnostics: &mut Vec<Diagnostic>) -> Option<Self> {
+        let condition = Self::build_one(expression, diagnostics)?;
+        Some(match condition {
+            Condition::Compare(..) | Condition::In(..) | Condition::Truthy(_) | Condition::Not(_)
+                if condition.is_about_level() =>
+            {
+                LevelTest::of(condition)
+            }
+            condition => condition,
+        })
+    }
+
+    /// Whether `[log][level]` is the only field it reads.
+    fn is_about_level(&self) -> bool {
+        let mut fields = Vec::new();
+        self.fields(&mut fields);
+        matches!(fields[..], [field] if field == &*LEVEL)
+    }
+
+    fn build_one(expression: &Expression, diagnostics: &mut Vec<Diagnostic>) -> Option<Self> {
         Some(match expression {
             Expression::Join(left, join, right) => {
                 let (left, right) = (Self::build(left, diagnostics), Self::build(right, diagnostics));
@@ -110,6 +146,13 @@ impl Condition {
             Condition::Join(left, Join::Nand, right) => !(left.holds(event) && right.holds(event)),
             Condition::Not(inner) => !inner.holds(event),
             Condition::Truthy(side) => truthy(side.get(event)),
+            Condition::Level(test) => match event.get(&LEVEL) {
+                None => test.holds_for_none,
+                Some(value) => match value.as_str().and_then(Level::from_canonical) {
+                    Some(level) => test.holds[level as usize],
+                    None => test.condition.holds(event),
+                },
+            },
             Condition::Compare(left, comparison, right) => compare(left, *comparison, right, event),
             Condition::In(left, right, negated) => is_in(left, right, event) != *negated,
             Condition::Match(left, pattern, negated) => match left.get(event) {
@@ -133,7 +176,20 @@ impl Condition {
                 right.fields(found);
             }
             Condition::Match(side, ..) | Condition::Truthy(side) => side.fields(found),
+            Condition::Level(test) => test.condition.fields(found),
         }
+    }
+}
+
+impl LevelTest {
+    fn of(condition: Condition) -> Condition {
+        let holds = Level::ALL.map(|level| {
+            let mut event = Event::new();
+            event.set(&LEVEL, Value::fixed(level.as_str()));
+            condition.holds(&event)
+        });
+        let holds_for_none = condition.holds(&Event::new());
+        Condition::Level(Box::new(LevelTest { holds, holds_for_none, condition }))
     }
 }
 
@@ -268,5 +324,59 @@ fn is_in(left: &Side, right: &Side, event: &Event) -> bool {
         (ValueRef::Text(name), Some(ValueRef::Object(object))) => object.get(name).is_some(),
         (left, Some(right)) => equal(left, right),
         (_, None) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::{LoadOptions, Program, Tally};
+
+    /// Which of some values of `[log][level]` a condition holds for.
+    fn holds_for(condition: &str) -> String {
+        let text = format!("filter {{ if {condition} {{ drop {{ }} }} }}");
+        let program = Program::parse(vec![("test".into(), text)], &LoadOptions::default()).unwrap();
+        let null = Some(Value::Null);
+        let text = |name: &'static str| Some(Value::fixed(name));
+        let levels = [
+            ("none", None),
+            ("null", null),
+            ("number", Some(Value::Int(3))),
+            ("WARN", text("WARN")),
+            ("empty", text("")),
+            ("info", text("info")),
+            ("error", text("error")),
+        ];
+        let mut tally = Tally::new();
+        let mut names = Vec::new();
+        for (name, level) in levels {
+            let mut event = Event::new();
+            if let Some(level) = level {
+                event.set(&LEVEL, level);
+            }
+            let mut kept = Vec::new();
+            program.run(event, &mut kept, &mut tally);
+            if kept.is_empty() {
+                names.push(name);
+            }
+        }
+        names.join(" ")
+    }
+
+    #[test]
+    fn conditions_about_the_level_hold_as_about_any_field() {
+        for (condition, expected) in [
+            ("[log][level] == \"info\"", "info"),
+            ("[log][level] != \"info\"", "none null number WARN empty error"),
+            ("[log][level] in [\"info\", \"WARN\"]", "WARN info"),
+            ("[log][level] not in [\"info\", \"WARN\"]", "none null number empty error"),
+            ("[log][level]", "number WARN info error"),
+            ("![log][level]", "none null empty"),
+            ("![log][level] or [log][level] == \"error\"", "none null empty error"),
+            ("!([log][level] == \"error\")", "none null number WARN empty info"),
+            ("[log][level] > \"f\"", "info"),
+        ] {
+            assert_eq!(holds_for(condition), expected, "{condition}");
+        }
     }
 }

@@ -12,9 +12,11 @@ pub mod error;
 pub mod http;
 mod journal;
 pub mod mapping;
+pub mod query;
 pub mod schema;
 mod settings;
 pub mod store;
+pub mod time;
 pub mod tokenizer;
 pub mod ui;
 

@@ -7,6 +7,7 @@
 //!
 //! This crate knows nothing of Docker, of pipelines, or of where log lines come from.
 
+pub mod aggs;
 pub mod base64;
 pub mod error;
 pub mod http;

@@ -188,8 +188,10 @@ impl Parser {
             match &mut so_far {
                 None => so_far = Some((occur, vec![(occur, node)])),
                 Some((current, clauses)) if *current == occur || clauses.len() == 1 => {
-                    *current = occur;
-                    clauses.iter_mut().for_each(|c| c.0 = occur);
+                    if *current != occur {
+                        *current = occur;
+                        clauses.iter_mut().for_each(|c| c.0 = occur);
+                    }
                     clauses.push((occur, node));
                 }
                 Some((current, clauses)) => {

@@ -15,6 +15,7 @@ mod journal;
 pub mod mapping;
 pub mod query;
 pub mod schema;
+pub mod search;
 mod settings;
 pub mod store;
 pub mod time;
@@ -48,7 +49,8 @@ pub async fn run(
         .await
         .map_err(|error| store::OpenError::Other(error.to_string()))??;
     let store = Arc::new(store);
-    let context = http::Context { config, store: Arc::clone(&store), metrics, health, shutdown };
+    let search = search::state::State::default();
+    let context = http::Context { config, store: Arc::clone(&store), search, metrics, health, shutdown };
     http::serve(listener, Arc::new(context)).await;
     tokio::task::spawn_blocking(move || store.close())
         .await

@@ -3,5 +3,6 @@
 mod admin;
 mod crash;
 mod identity;
+mod search;
 mod support;
 mod write;

@@ -28,6 +28,8 @@ pub struct Source {
     pub missing: Option<Value>,
     /// How values are written.
     pub format: Option<String>,
+    /// Type of the values where no index knows the field.
+    pub value_type: Option<String>,
 }
 
 /// The kinds of aggregation.
@@ -81,7 +83,7 @@ pub enum Kind {
         percents: Vec<f64>,
         keyed: bool,
         ranks: bool,
-        hdr: bool,
+        hdr: Option<u32>,
     },
     Mad(Source),
     TopHits(Box<Map<String, Value>>),

@@ -5,7 +5,14 @@
 //! over segments, partitions and indices; [`render`] makes the answer, with [`pipeline`] aggregations on top.
 
 pub mod ast;
+pub mod collect;
+pub mod hash;
+pub mod output;
 pub mod parse;
+pub mod partial;
+pub mod pipeline;
+pub mod render;
+pub mod sketch;
 
 /// How many buckets an answer may hold: Elasticsearch's `search.max_buckets`.
 pub const MAX_BUCKETS: usize = 65_535;

@@ -188,7 +188,8 @@ impl Options<'_> {
                 self.agg
             ))
         })?;
-        Ok(Source { field, missing: self.get("missing").cloned(), format: self.text("format")? })
+        let value_type = self.text("value_type")?;
+        Ok(Source { field, missing: self.get("missing").cloned(), format: self.text("format")?, value_type })
     }
 
     fn zone(&self) -> Result<Zone, Refusal> {

@@ -8,12 +8,19 @@ pub mod filter_path;
 mod reply;
 mod server;
 
+mod api;
+mod async_search;
 mod bulk;
 mod cat;
 mod cluster;
+mod delete_by_query;
 pub mod doc;
+mod field_caps;
 mod indices;
 mod root;
+mod scroll;
+mod search;
+mod tools;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -36,6 +43,13 @@ pub static ENDPOINTS: &[&[Endpoint]] = &[
     indices::ENDPOINTS,
     cluster::ENDPOINTS,
     cat::ENDPOINTS,
+    search::ENDPOINTS,
+    scroll::ENDPOINTS,
+    field_caps::ENDPOINTS,
+    tools::ENDPOINTS,
+    async_search::ENDPOINTS,
+    delete_by_query::ENDPOINTS,
+    api::ENDPOINTS,
     crate::ui::ENDPOINTS,
 ];
 
@@ -45,6 +59,8 @@ pub struct Context {
     pub config: Config,
     /// Indices and documents.
     pub store: Arc<Store>,
+    /// Permits of searches, scrolls, points in time.
+    pub search: crate::search::state::State,
     /// Counters, for `/metrics`.
     pub metrics: weir_daemon::Metrics,
     /// Present troubles, for `/health` and `_cluster/health`.

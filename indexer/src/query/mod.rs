@@ -7,6 +7,7 @@ pub mod ast;
 pub mod dsl;
 pub mod kql;
 pub mod lucene;
+pub mod plan;
 pub mod refusal;
 pub mod simple;
 

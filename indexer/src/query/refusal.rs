@@ -1,6 +1,6 @@
 //! Why a request is not answered: Elasticsearch's error type, reason and status.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// A request refused, in the terms of Elasticsearch's error body.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,7 +14,7 @@ pub struct Refusal {
     /// Whether Elasticsearch finds this only on the shard, and so wraps it in `search_phase_execution_exception`.
     pub on_shard: bool,
     /// More members of the error object, such as `index`.
-    pub extra: Vec<(&'static str, Value)>,
+    pub extra: Vec<(String, Value)>,
 }
 
 impl Refusal {
@@ -80,7 +80,7 @@ impl Refusal {
                  was exceeded. This limit can be set by changing the [search.max_buckets] cluster level setting."
             ),
         );
-        r.extra.push(("max_buckets", json!(limit)));
+        r.extra.push(("max_buckets".into(), json!(limit)));
         r.on_shard = true;
         r
     }
@@ -92,8 +92,8 @@ impl Refusal {
             "circuit_breaking_exception",
             format!("[request] Data too large, the search would need more than the limit of [{limit}] bytes"),
         );
-        r.extra.push(("bytes_limit", json!(limit)));
-        r.extra.push(("durability", json!("TRANSIENT")));
+        r.extra.push(("bytes_limit".into(), json!(limit)));
+        r.extra.push(("durability".into(), json!("TRANSIENT")));
         r.on_shard = true;
         r
     }
@@ -116,36 +116,6 @@ impl Refusal {
     pub fn internal(reason: impl Into<String>) -> Refusal {
         Refusal { on_shard: true, ..Refusal::new(500, "search_exception", reason) }
     }
-
-    /// The `error` object of the answer. `index` is the index a shard failure is said to come from.
-    pub fn body(&self, index: Option<&str>) -> Value {
-        let mut cause = Map::new();
-        cause.insert("type".into(), self.kind.into());
-        cause.insert("reason".into(), self.reason.clone().into());
-        for (name, value) in &self.extra {
-            cause.insert((*name).into(), value.clone());
-        }
-        if !self.on_shard {
-            let mut error = Map::new();
-            error.insert("root_cause".into(), json!([cause.clone()]));
-            error.append(&mut cause);
-            return Value::Object(error);
-        }
-        let index = index.unwrap_or("_all");
-        if self.kind == "query_shard_exception" {
-            cause.insert("index".into(), index.into());
-            cause.insert("index_uuid".into(), "_na_".into());
-        }
-        json!({
-            "root_cause": [cause.clone()],
-            "type": "search_phase_execution_exception",
-            "reason": "all shards failed",
-            "phase": "query",
-            "grouped": true,
-            "failed_shards": [{ "shard": 0, "index": index, "node": "weir", "reason": cause.clone() }],
-            "caused_by": cause,
-        })
-    }
 }
 
 impl std::fmt::Display for Refusal {
@@ -165,5 +135,31 @@ impl From<tantivy::TantivyError> for Refusal {
 impl From<std::io::Error> for Refusal {
     fn from(e: std::io::Error) -> Refusal {
         Refusal::internal(e.to_string())
+    }
+}
+
+impl From<Refusal> for crate::error::Error {
+    fn from(r: Refusal) -> Self {
+        let retry_after = (r.status == 429).then_some(1);
+        let mut cause = Self { details: r.extra, retry_after, ..Self::new(r.status, r.kind, r.reason) };
+        if !r.on_shard {
+            return cause;
+        }
+        cause.details.push(("index".into(), "_all".into()));
+        let mut all = Self::new(r.status, "search_phase_execution_exception", "all shards failed");
+        all.retry_after = cause.retry_after.take();
+        let failed = json!([{ "shard": 0, "index": "_all", "node": "weir", "reason": cause.object() }]);
+        // The cause, not what wraps it, is what clients show.
+        all.with("root_cause", json!([cause.object()]))
+            .with("phase", "query".into())
+            .with("grouped", true.into())
+            .with("failed_shards", failed)
+            .caused_by(cause)
+    }
+}
+
+impl From<crate::error::Error> for Refusal {
+    fn from(e: crate::error::Error) -> Refusal {
+        Refusal { status: e.status, kind: e.kind, reason: e.reason, on_shard: false, extra: e.details }
     }
 }

@@ -111,16 +111,19 @@ fn percentiles(o: &Options, ranks: bool) -> Result<Kind, Refusal> {
             )));
         }
     }
-    let mut hdr = false;
+    let mut hdr = None;
     if let Some(value) = o.get("hdr") {
         let map = value.as_object().ok_or_else(|| o.bad("hdr", "an object is needed"))?;
         let inner = Options { agg: o.agg, kind: "hdr", map };
         inner.only(&["number_of_significant_value_digits"])?;
-        let digits = inner.integer("number_of_significant_value_digits")?.unwrap_or(3);
+        let digits = match inner.map.get("number_of_significant_value_digits") {
+            Some(Value::Null) => return Err(inner.bad("number_of_significant_value_digits", "null")),
+            _ => inner.integer("number_of_significant_value_digits")?.unwrap_or(3),
+        };
         if !(0..=5).contains(&digits) {
             return Err(Refusal::argument("[numberOfSignificantValueDigits] must be between 0 and 5"));
         }
-        hdr = true;
+        hdr = Some(digits as u32);
     }
     let mut numbers = percents(o, key)?;
     if ranks && numbers.is_none() {

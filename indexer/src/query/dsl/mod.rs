@@ -58,6 +58,7 @@ fn query(value: &Value, depth: usize) -> Result<Query, Refusal> {
         "multi_match" => text::multi_match(body),
         "query_string" => text::query_string(body),
         "simple_query_string" => text::simple_query_string(body),
+        "kql" => text::kql(body),
         "term" => term::term(body),
         "terms" => term::terms(body),
         "terms_set" => term::terms_set(body),
@@ -78,7 +79,7 @@ fn query(value: &Value, depth: usize) -> Result<Query, Refusal> {
 }
 
 fn known(name: &str) -> bool {
-    const NAMES: [&str; 24] = [
+    const NAMES: [&str; 25] = [
         "match_all",
         "match_none",
         "match",
@@ -103,6 +104,7 @@ fn known(name: &str) -> bool {
         "dis_max",
         "boosting",
         "nested",
+        "kql",
     ];
     NAMES.contains(&name)
 }

@@ -394,6 +394,24 @@ pub(super) fn simple_query_string(body: &Value) -> Result<Query, Refusal> {
     Ok(out)
 }
 
+pub(super) fn kql(body: &Value) -> Result<Query, Refusal> {
+    let mut out = Query::none();
+    let mut text = None;
+    for (key, value) in members("kql", body)? {
+        match key.as_str() {
+            "query" => text = Some(string("kql", key, value)?),
+            "default_field" | "case_insensitive" | "time_zone" => {
+                return Err(Refusal::unsupported(format!("[kql] [{key}]")));
+            }
+            _ if common(&mut out, key, value)? => {}
+            _ => return Err(unknown("kql", key)),
+        }
+    }
+    let text = text.ok_or_else(|| Refusal::parsing("[kql] requires [query]"))?;
+    out.kind = crate::query::kql::parse(&text)?.kind;
+    Ok(out)
+}
+
 /// The query of a URI's `q=`, with its `df`, `default_operator`, `lenient`, `analyze_wildcard`, `analyzer`.
 pub fn from_uri(q: &str, options: &[(&str, &str)]) -> Result<Query, Refusal> {
     let mut body = serde_json::Map::new();

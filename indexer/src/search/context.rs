@@ -1,0 +1,93 @@
+//! The lines around one: of the same source, in the order of its file; else in the order of arrival.
+
+use tantivy::query::{EnableScoring, Query as _, TermQuery};
+use tantivy::schema::IndexRecordOption;
+use tantivy::{DocAddress, DocSet, TERMINATED, Term};
+
+use super::columns::open_named;
+use super::top::Found;
+use crate::query::Refusal;
+use crate::store::View;
+
+/// The lines before and after one, oldest first, with the line itself between them.
+pub struct Around {
+    /// Before it.
+    pub before: Vec<Found>,
+    /// It.
+    pub line: Found,
+    /// After it.
+    pub after: Vec<Found>,
+}
+
+type Place = ((u64, u64), u32, DocAddress);
+
+/// Finds the lines around the one with this id; `None` when there is none.
+pub fn around(view: &View, id: &str, before: usize, after: usize) -> Result<Option<Around>, Refusal> {
+    let mut middle = None;
+    for (n, part) in view.parts.iter().enumerate() {
+        if let Some(address) = part.find_ids(&[id])?.first() {
+            middle = Some((n, *address));
+        }
+    }
+    let Some((home, address)) = middle else { return Ok(None) };
+    let part = &view.parts[home];
+    let reader = part.searcher.segment_reader(address.segment_ord);
+    let value = |column: &str| -> Result<Option<u64>, Refusal> {
+        Ok(open_named(reader, column)?.first().and_then(|c| c.column.first(address.doc_id)))
+    };
+    let (source, seq) = (value("_src")?, value("_seq")?.unwrap_or(0));
+    let at = match source {
+        Some(_) => (value("_pos")?.unwrap_or(0), value("_sub")?.unwrap_or(0)),
+        None => (seq, 0),
+    };
+    // The nearest of each side so far; the farthest goes when there are too many.
+    let (mut left, mut right): (std::collections::BTreeSet<Place>, std::collections::BTreeSet<Place>) =
+        Default::default();
+    for (n, part) in view.parts.iter().enumerate() {
+        if part.index_name != view.parts[home].index_name {
+            continue;
+        }
+        for (ordinal, reader) in part.searcher.segment_readers().iter().enumerate() {
+            let key = open_named(reader, if source.is_some() { "_pos" } else { "_seq" })?;
+            let Some(key) = key.first() else { continue };
+            let sub = open_named(reader, "_sub")?;
+            let mut see = |doc: u32| {
+                let Some(position) = key.column.first(doc) else { return };
+                let sub = if source.is_some() { sub.first().and_then(|s| s.column.first(doc)).unwrap_or(0) } else { 0 };
+                let place = ((position, sub), n as u32, DocAddress::new(ordinal as u32, doc));
+                if place.0 < at {
+                    left.insert(place);
+                    if left.len() > before {
+                        left.pop_first();
+                    }
+                } else if place.0 > at {
+                    right.insert(place);
+                    if right.len() > after {
+                        right.pop_last();
+                    }
+                }
+            };
+            let alive = reader.alive_bitset();
+            match source {
+                Some(source) => {
+                    let query = TermQuery::new(Term::from_field_u64(part.fields.src, source), IndexRecordOption::Basic);
+                    let weight = query.weight(EnableScoring::disabled_from_searcher(&part.searcher))?;
+                    let mut docs = weight.scorer(reader, 1.0)?;
+                    while docs.doc() != TERMINATED {
+                        if alive.is_none_or(|a| a.is_alive(docs.doc())) {
+                            see(docs.doc());
+                        }
+                        docs.advance();
+                    }
+                }
+                None => reader.doc_ids_alive().for_each(see),
+            }
+        }
+    }
+    let found = |(_, part, address): Place| Found { part, address, values: Vec::new(), score: 0.0, seq: 0 };
+    Ok(Some(Around {
+        before: left.into_iter().map(found).collect(),
+        line: Found { part: home as u32, address, values: Vec::new(), score: 0.0, seq },
+        after: right.into_iter().map(found).collect(),
+    }))
+}

@@ -1,0 +1,179 @@
+//! What outlives one search: permits, scrolls and points in time.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::request::Request;
+use crate::query::Refusal;
+use crate::store::View;
+
+/// Searches that run at the same time: each one keeps a core busy, and ingestion must get its share.
+pub const PERMITS: usize = 4;
+/// Searches that may wait for a permit; the next one is told to come again.
+const WAITING_MAX: usize = 1_000;
+/// Scrolls and points in time at once (Elasticsearch's `search.max_open_scroll_context`): each holds files open.
+const CONTEXTS_MAX: usize = 500;
+/// Longest time for which one may be kept without being asked.
+pub const KEEP_ALIVE_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// See the top of the file.
+pub struct State {
+    permits: Arc<Semaphore>,
+    waiting: AtomicUsize,
+    contexts: Mutex<HashMap<String, Context>>,
+    number: AtomicU64,
+    random: std::collections::hash_map::RandomState,
+}
+
+/// A scroll, a point in time, or the answer of an asynchronous search.
+#[derive(Clone)]
+pub struct Context {
+    /// What it sees.
+    pub view: Arc<View>,
+    /// The index expression it was opened with.
+    pub kind: ContextKind,
+    keep: Duration,
+    until: Instant,
+}
+
+/// The kinds of [`Context`].
+#[derive(Clone)]
+pub enum ContextKind {
+    /// A point in time.
+    Pit,
+    /// A scroll: the search that gives the next page, and how many hits there are.
+    Scroll {
+        /// With `after` at the end of the last page.
+        request: Arc<Request>,
+        /// How many of the sort keys the request named.
+        shown: usize,
+        /// Hits in all.
+        total: u64,
+        /// The best score.
+        max_score: Option<f32>,
+    },
+    /// An answer that waits to be fetched.
+    Answer(Arc<str>),
+}
+
+impl Default for State {
+    fn default() -> Self {
+        State {
+            permits: Arc::new(Semaphore::new(PERMITS)),
+            waiting: AtomicUsize::new(0),
+            contexts: Mutex::new(HashMap::new()),
+            number: AtomicU64::new(0),
+            random: std::collections::hash_map::RandomState::new(),
+        }
+    }
+}
+
+impl State {
+    /// How many buckets an answer may hold, where it is not the default.
+    pub fn buckets(&self) -> Option<usize> {
+        None
+    }
+
+    /// Waits for the right to search.
+    pub async fn permit(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
+            return Ok(permit);
+        }
+        if self.waiting.fetch_add(1, Ordering::Relaxed) >= WAITING_MAX {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            return Err(Refusal::busy(PERMITS));
+        }
+        // A client that gives up drops this future; it must not go on counting as waiting.
+        struct Waiting<'a>(&'a AtomicUsize);
+        impl Drop for Waiting<'_> {
+            fn drop(&mut self) {
+                self.0.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+        let _waiting = Waiting(&self.waiting);
+        Arc::clone(&self.permits).acquire_owned().await.map_err(|_| Refusal::busy(PERMITS))
+    }
+
+    fn locked(&self) -> std::sync::MutexGuard<'_, HashMap<String, Context>> {
+        let mut contexts = self.contexts.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        contexts.retain(|_, c| c.until > now);
+        contexts
+    }
+
+    /// Keeps something under a new id.
+    pub fn open(&self, view: Arc<View>, kind: ContextKind, keep: Duration) -> Result<String, Refusal> {
+        check_keep(keep)?;
+        let number = self.number.fetch_add(1, Ordering::Relaxed);
+        let word = |salt: u64| {
+            let mut hasher = self.random.build_hasher();
+            hasher.write_u64(number);
+            hasher.write_u64(salt);
+            hasher.finish()
+        };
+        let id = format!("weir{:016x}{:016x}", word(1), word(2));
+        let mut contexts = self.locked();
+        if contexts.len() >= CONTEXTS_MAX {
+            let mut r = Refusal::argument(format!(
+                "Trying to create too many scroll contexts. Must be less than or equal to: [{CONTEXTS_MAX}]. This limit can be set \
+                 by changing the [search.max_open_scroll_context] setting."
+            ));
+            r.status = 429;
+            return Err(r);
+        }
+        contexts.insert(id.clone(), Context { view, kind, keep, until: Instant::now() + keep });
+        Ok(id)
+    }
+
+    /// What is kept under an id; it is kept on, for as long as asked or as before.
+    pub fn get(&self, id: &str, keep: Option<Duration>) -> Result<Context, Refusal> {
+        if let Some(keep) = keep {
+            check_keep(keep)?;
+        }
+        let mut contexts = self.locked();
+        let context = contexts.get_mut(id).ok_or_else(|| Refusal::no_context(id))?;
+        context.keep = keep.unwrap_or(context.keep);
+        context.until = Instant::now() + context.keep;
+        Ok(context.clone())
+    }
+
+    /// Puts a scroll at its next page.
+    pub fn advance(&self, id: &str, request: Request) {
+        if let Some(Context { kind: ContextKind::Scroll { request: r, .. }, .. }) = self.locked().get_mut(id) {
+            *r = Arc::new(request);
+        }
+    }
+
+    /// Forgets one; says whether it was there.
+    pub fn close(&self, id: &str) -> bool {
+        self.locked().remove(id).is_some()
+    }
+
+    /// Forgets all points in time, or all scrolls; says how many.
+    pub fn close_all(&self, pits: bool) -> usize {
+        let mut contexts = self.locked();
+        let before = contexts.len();
+        contexts.retain(|_, c| match c.kind {
+            ContextKind::Pit => !pits,
+            ContextKind::Scroll { .. } => pits,
+            ContextKind::Answer(_) => true,
+        });
+        before - contexts.len()
+    }
+}
+
+fn check_keep(keep: Duration) -> Result<(), Refusal> {
+    if keep > KEEP_ALIVE_MAX {
+        return Err(Refusal::argument(format!(
+            "Keep alive for request ({}s) is too large. It must be less than (1d). This limit can be set by changing the \
+             [search.max_keep_alive] cluster level setting.",
+            keep.as_secs()
+        )));
+    }
+    Ok(())
+}

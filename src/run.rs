@@ -15,6 +15,9 @@ use weir_daemon::{Metrics, Shutdown};
 /// one process and a little air have to fit into that.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(3);
 
+/// A second signal this soon after the first is the same wish: `timeout`, and shells, signal a process and its group.
+const SAME_WISH: Duration = Duration::from_millis(500);
+
 type Running = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 
 /// A role that is ready to run.
@@ -103,6 +106,7 @@ pub async fn until_signal(roles: Vec<Role>) -> Result<(), String> {
     } else {
         tracing::info!("stopping");
     }
+    let asked = tokio::time::Instant::now();
     for (name, shutdown) in told {
         shutdown.cancel();
         let deadline = tokio::time::Instant::now() + DRAIN_TIME_MAX;
@@ -110,7 +114,11 @@ pub async fn until_signal(roles: Vec<Role>) -> Result<(), String> {
             tokio::select! {
                 end = tasks.join_next() => note(end, &mut ended),
                 // A second signal: the person does not want to wait.
-                _ = interrupt.recv() => return Err("stopped at once, as asked twice".to_owned()),
+                _ = interrupt.recv() => {
+                    if asked.elapsed() > SAME_WISH {
+                        return Err("stopped at once, as asked twice".to_owned());
+                    }
+                }
                 () = tokio::time::sleep_until(deadline) => {
                     tracing::warn!(role = name, "did not stop in time; nothing acknowledged is lost by that");
                     break;

@@ -1,0 +1,13 @@
+//! Whole-system tests: the built `weir` binary on real Docker, with real clients, through kills and bad input.
+//!
+//! `support` is what they are made of. What a machine cannot run (no root, no Docker, no network) prints
+//! `left out: … because …` and passes; `tests/run` repeats those lines at the end.
+
+mod bad_input;
+mod demo;
+mod kills;
+mod real_client;
+mod real_docker;
+mod rules;
+mod support;
+mod swarm;

@@ -159,8 +159,11 @@ impl Drop for Engine {
 /// Unmounts whatever is still mounted under `folder`, so that it can be deleted.
 fn unmount(folder: &Path) {
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    let below: Vec<&str> =
-        mounts.lines().filter_map(|line| line.split(' ').nth(1)).filter(|path| Path::new(path).starts_with(folder)).collect();
+    let below: Vec<&str> = mounts
+        .lines()
+        .filter_map(|line| line.split(' ').nth(1))
+        .filter(|path| Path::new(path).starts_with(folder))
+        .collect();
     for path in below.iter().rev() {
         let _ = Command::new("umount").args(["-l", path]).stderr(Stdio::null()).status();
     }

@@ -1,13 +1,16 @@
 //! What the whole-system tests are made of: `say` tells the person who waits, `http` asks weir, `weir` starts and
-//! kills its roles, `docker` runs an engine and containers of our own, `corpus` makes the lines with their known
-//! truth, `found` compares the index with it.
+//! kills its roles, `beats` speaks Lumberjack by hand, `docker` runs an engine and containers of our own, `corpus` makes the lines with their known
+//! truth, `writers` are containers that write them,
+//! `found` compares the index with it.
 
+pub mod beats;
 pub mod corpus;
 pub mod docker;
 pub mod found;
 pub mod http;
 pub mod say;
 pub mod weir;
+pub mod writers;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};

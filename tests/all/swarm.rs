@@ -24,6 +24,7 @@ fn the_stack_is_deployed_and_a_services_lines_are_found() {
     if let Err(why) = TcpListener::bind((Ipv4Addr::LOCALHOST, SWARM_PORT)) {
         return say::left_out("swarm", &format!("port {SWARM_PORT} is taken ({why}): a swarm runs here already"));
     }
+    let _bridge = Bridge { was_there: bridge_is_there() };
     let folder = tempfile::Builder::new().prefix("weir-s-").tempdir().unwrap();
     let engine = match Engine::start(folder.path()) {
         Ok(engine) => engine,
@@ -115,5 +116,23 @@ impl Drop for Swarm<'_> {
         let _ = self.0.try_docker(&["service", "rm", "talker"]);
         let _ = self.0.try_docker(&["stack", "rm", "weir"]);
         let _ = self.0.try_docker(&["swarm", "leave", "--force"]);
+    }
+}
+
+/// The bridge that a swarm makes on its node and leaves there; removed after the engine has ended, if it is ours.
+struct Bridge {
+    was_there: bool,
+}
+
+fn bridge_is_there() -> bool {
+    std::path::Path::new("/sys/class/net/docker_gwbridge").exists()
+}
+
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        if !self.was_there && bridge_is_there() {
+            // A bridge without members disturbs nobody if it stays.
+            let _ = Command::new("ip").args(["link", "delete", "docker_gwbridge"]).status();
+        }
     }
 }

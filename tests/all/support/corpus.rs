@@ -11,7 +11,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{repository, say, shared};
+use super::{say, shared};
 
 /// Containers of a load.
 pub const CONTAINERS: usize = 6;

@@ -7,16 +7,20 @@
 use std::fmt;
 use std::fs;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::{say, shared};
+use super::{repository, say, shared};
 
 /// Containers of a load.
 pub const CONTAINERS: usize = 6;
 /// Every so many lines one is longer than Docker's 16 KB, and so is split into several records.
 const LONG_EVERY: usize = 499;
+/// The levels that the policy drops.
+const DROPPED: [&str; 3] = ["trace", "debug", "info"];
+/// A group of samples is repeated up to this length.
+const GROUP_LINES_MIN: usize = 200;
 /// A long line becomes three records.
 const LONG_BYTES: usize = 40_000;
 
@@ -64,6 +68,7 @@ pub struct Load {
 }
 
 /// A line without its tag.
+#[derive(Clone)]
 struct Sample {
     text: String,
     kept: bool,
@@ -148,11 +153,43 @@ fn tagged(text: &str, tag: Tag) -> String {
     format!("{text} {tag}")
 }
 
-/// All samples in groups of one format each.
+/// All samples in groups of one format each. A short group is repeated, so that every format has its share.
 fn samples() -> Vec<Vec<Sample>> {
     let mut groups = levels();
+    groups.extend(pipelines());
+    for group in &mut groups {
+        while group.len() < GROUP_LINES_MIN && !group.is_empty() {
+            group.extend_from_within(..);
+        }
+    }
     groups.retain(|group| !group.is_empty());
     assert!(!groups.is_empty(), "no samples");
+    groups
+}
+
+/// The samples of `pipelines/`: `NAME.in` has lines (and, after `#`, the fields that they come with), `NAME.out` what
+/// becomes of them, level included.
+fn pipelines() -> Vec<Vec<Sample>> {
+    let folder = repository().join("pipelines");
+    let mut groups = Vec::new();
+    for conf in paths(&folder, "conf") {
+        // What the policy drops is known from the others; its own sample has levels that its lines do not state.
+        if conf.file_stem().is_some_and(|name| name == "99-policy") {
+            continue;
+        }
+        let input = fs::read_to_string(conf.with_extension("in")).unwrap();
+        let output = fs::read_to_string(conf.with_extension("out")).unwrap();
+        let lines: Vec<&str> = input.lines().filter(|line| !line.starts_with("# {") && !line.is_empty()).collect();
+        let mut results = output.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        assert_eq!(lines.len(), output.lines().count(), "{}: a line without its result", conf.display());
+        let mut group = Vec::new();
+        for line in lines {
+            let result = results.next().unwrap();
+            let level = result["log"]["level"].as_str().unwrap_or("-");
+            group.push(Sample { text: line.to_owned(), kept: !DROPPED.contains(&level) });
+        }
+        groups.push(group);
+    }
     groups
 }
 
@@ -162,7 +199,8 @@ fn levels() -> Vec<Vec<Sample>> {
         say::left_out("lines of the shared data in the tests on real Docker", "there is no ../shared/data/levels");
         return Vec::new();
     };
-    files(&folder, "jsonl").iter().map(|text| text.lines().map(level_sample).collect()).collect()
+    let group = |path: &PathBuf| fs::read_to_string(path).unwrap().lines().map(level_sample).collect();
+    paths(&folder, "jsonl").iter().map(group).collect()
 }
 
 fn level_sample(line: &str) -> Sample {
@@ -171,10 +209,10 @@ fn level_sample(line: &str) -> Sample {
     Sample { text: object["line"].as_str().unwrap().to_owned(), kept: !["trace", "debug", "info"].contains(&level) }
 }
 
-/// The content of every file in `folder` with this extension, by name.
-fn files(folder: &Path, extension: &str) -> Vec<String> {
+/// Every file in `folder` with this extension, by name.
+fn paths(folder: &Path, extension: &str) -> Vec<PathBuf> {
     let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.retain(|path| path.extension().is_some_and(|other| other == extension));
     paths.sort();
-    paths.iter().map(|path| fs::read_to_string(path).unwrap()).collect()
+    paths
 }

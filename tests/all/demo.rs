@@ -30,6 +30,8 @@ fn a_search_finds_every_services_trouble_within_a_minute() {
         .arg("--demo")
         .args(["--set", &format!("indexer.listen={}", place.search)])
         .args(["--set", &format!("aggregator.listen={}", place.beats)])
+        .args(["--set", &format!("shipper.aggregators={}", place.beats)])
+        .args(["--set", &format!("aggregator.output=http://{}", place.search)])
         .args(["--set", "shipper.admin=", "--set", "aggregator.admin="])
         .stdin(Stdio::null())
         .stdout(log.try_clone().unwrap())

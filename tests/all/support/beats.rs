@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// An acknowledgement comes after the indexer's fsync; a refusal at once.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -49,7 +49,9 @@ impl Writer {
 
     /// The next acknowledgement that is not a keepalive; None when the reader closes the connection.
     pub fn acknowledged(&mut self) -> Option<u32> {
+        let start = Instant::now();
         loop {
+            assert!(start.elapsed() < TIMEOUT, "nothing but keepalives for {} s", TIMEOUT.as_secs());
             let mut frame = [0; 6];
             if let Err(error) = self.0.read_exact(&mut frame) {
                 let waited = [std::io::ErrorKind::WouldBlock, std::io::ErrorKind::TimedOut].contains(&error.kind());

@@ -111,7 +111,9 @@ impl Place {
             Part::All => {
                 command.arg("--docker-root").arg(&self.docker_root).arg("--data-dir").arg(data);
                 set(&mut command, "aggregator.listen", self.beats);
+                set(&mut command, "shipper.aggregators", self.beats);
                 set(&mut command, "indexer.listen", self.search);
+                command.args(["--set", &format!("aggregator.output=http://{}", self.search)]);
                 set(&mut command, "shipper.admin", self.shipper_admin);
                 set(&mut command, "aggregator.admin", self.aggregator_admin);
             }

@@ -129,12 +129,14 @@ export function Lines(props: LinesProps): JSX.Element {
     }
     if (above !== 0 && !follow) element.scrollTop += above;
     if (follow && following.current) element.scrollTop = element.scrollHeight;
-    if (anchor && seen.current.placed !== `${anchor} ${generation}`) {
+    const place = `${anchor} ${generation}`;
+    if (anchor && seen.current.placed !== place) {
       const at = hits.findIndex((hit) => keyOf(hit) === anchor);
+      // Once more when the line is drawn, and so the heights above it are known.
+      if (at < 0 || (at >= first && at < last && !changed)) seen.current.placed = place;
       if (at >= 0) {
         element.scrollTop = Math.max(0, heights.top(at) - element.clientHeight / 4);
-        if (at >= first && at < last) seen.current.placed = `${anchor} ${generation}`;
-        changed = true;
+        setView({ top: element.scrollTop, height: element.clientHeight });
         setCursor(at);
       }
     }

@@ -48,7 +48,8 @@ export const marks = computed<Marks>(() => marksOf(screen.value.query, screen.va
 /** The time zone in which days begin, as the indexer wants it. */
 export const zone = computed(() => (utc.value ? 'UTC' : Intl.DateTimeFormat().resolvedOptions().timeZone || 'UTC'));
 
-const nonce = signal(0);
+/** Grows whenever the same question is asked again. */
+export const asked = signal(0);
 let generation = 0;
 let current: AbortController | undefined;
 let retry: ReturnType<typeof setTimeout> | undefined;
@@ -60,13 +61,13 @@ const FIELDS_FRESH = 30_000;
 
 /** Searches again with the same question: new lines may have come. */
 export function refresh(): void {
-  nonce.value += 1;
+  asked.value += 1;
 }
 
 /** What of the screen decides what is found. */
 const question = computed(() => {
-  const { view, index, query, language, from, to, filters, sort, live } = screen.value;
-  return JSON.stringify([view === 'logs' && !live, index, query, language, from, to, filters, sort]);
+  const { view, index, query, language, from, to, filters, sort } = screen.value;
+  return JSON.stringify([view === 'logs', index, query, language, from, to, filters, sort]);
 });
 
 export async function readFields(abort?: AbortSignal): Promise<void> {
@@ -146,7 +147,7 @@ export async function more(): Promise<void> {
 export function start(): void {
   effect(() => {
     const [active] = JSON.parse(question.value) as [boolean];
-    nonce.value;
+    asked.value;
     if (active) void search();
   });
   effect(() => {

@@ -5,13 +5,13 @@ import { useEffect, useState } from 'preact/hooks';
 import { Failure, isAbort } from '../api/client';
 import { type Pattern, type Patterns as Answer, patterns } from '../api/live';
 import { queryOf } from '../api/search';
-import { visible } from '../lib/ansi';
+import { plain } from '../lib/ansi';
 import { asText, valueOf } from '../lib/fields';
 import { count, percent, span as spanText } from '../lib/format';
 import { LEVELS, levelOf } from '../lib/levels';
 import { quoted } from '../lib/query';
 import { resolve, shortTime } from '../lib/time';
-import { fields, readFields } from '../state/results';
+import { asked, fields, readFields } from '../state/results';
 import { go, screen } from '../state/screen';
 import { utc } from '../state/settings';
 
@@ -38,7 +38,7 @@ export function Patterns(): JSX.Element {
       if (!isAbort(error)) setProblem(error instanceof Failure ? error.message : String(error));
     });
     return () => abort.abort();
-  }, [question]);
+  }, [question, asked.value]);
 
   const list = answer?.patterns ?? [];
   return (
@@ -86,20 +86,21 @@ function Row({ pattern, all, span }: { pattern: Pattern; all: number; span: { fr
 const HOLE = /<\*>|<[A-Z_]+>/g;
 
 /** The words of a template, and its holes set apart. */
-function pieces(template: string): JSX.Element[] {
+function pieces(raw: string): JSX.Element[] {
+  const template = plain(raw).text;
   const out: JSX.Element[] = [];
   let at = 0;
   for (const hole of template.matchAll(HOLE)) {
-    out.push(<span key={at}>{visible(template.slice(at, hole.index))}</span>, <i key={`h${hole.index}`} aria-label="varies">∗</i>);
+    out.push(<span key={at}>{template.slice(at, hole.index)}</span>, <i key={`h${hole.index}`} aria-label="varies">∗</i>);
     at = hole.index + hole[0].length;
   }
-  out.push(<span key="end">{visible(template.slice(at))}</span>);
+  out.push(<span key="end">{template.slice(at)}</span>);
   return out;
 }
 
 /** A search that finds the lines of a template: its longest stretches of words, as phrases. */
 function asQuery(template: string): string {
-  const phrases = template
+  const phrases = plain(template).text
     .split(HOLE)
     .map((text) => text.replace(/[^\p{L}\p{N}]+/gu, ' ').trim())
     .filter((text) => text.length > 1)

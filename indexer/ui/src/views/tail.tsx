@@ -6,7 +6,7 @@ import { type Hit, queryOf } from '../api/search';
 import { compact, count } from '../lib/format';
 import { Icon } from '../parts/icons';
 import { Lines } from '../parts/lines';
-import { fields, marks } from '../state/results';
+import { fields, marks, refresh } from '../state/results';
 import { go, screen } from '../state/screen';
 
 /** Lines kept on the page; the oldest go first. */
@@ -94,6 +94,9 @@ export function Tail(): JSX.Element {
       clearInterval(rating);
     };
   }, [question]);
+
+  // Whoever goes back to the search wants to find what came in meanwhile.
+  useEffect(() => refresh, []);
 
   const s = state.current;
   return (

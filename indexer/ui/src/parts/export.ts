@@ -17,7 +17,7 @@ export async function exportLines(kind: 'ndjson' | 'csv', progress: (lines: numb
   const span = found.value?.span;
   if (!span) return 'Nothing was searched yet';
   const columns = ['@timestamp', ...now.columns.filter((c) => c !== '@timestamp')];
-  const parts: string[] = kind === 'csv' ? [csvLine(columns)] : [];
+  const parts: string[] = kind === 'csv' ? [csvLine(columns, false)] : [];
   const query = queryOf(now, span, fields.value);
   let after: unknown[] | undefined;
   let n = 0;
@@ -48,10 +48,10 @@ function ndjsonLine(hit: Hit): string {
   return `${JSON.stringify({ _index: hit._index, _id: hit._id, ...hit._source })}\n`;
 }
 
-/** A line as in RFC 4180. What a spreadsheet would take for a formula is made text by a leading apostrophe. */
-function csvLine(values: string[]): string {
+/** A line as in RFC 4180. What a spreadsheet would take for a formula is made text by a leading apostrophe, unless it is our own. */
+function csvLine(values: string[], foreign = true): string {
   const cell = (value: string) => {
-    const safe = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
+    const safe = foreign && /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
     return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
   };
   return `${values.map(cell).join(',')}\r\n`;

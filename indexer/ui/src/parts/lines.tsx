@@ -18,6 +18,8 @@ const NEAR_END = 100;
 const ROW = 24;
 const ROW_WRAPPED = 24;
 const ROW_PHONE = 62;
+/** The part of the view that a page key scrolls by: a few lines stay, to go on reading from. */
+const PAGE = 0.9;
 /** How near to the bottom (in pixels) still counts as there, for following new lines. */
 const AT_BOTTOM = 40;
 
@@ -70,11 +72,18 @@ export function Lines(props: LinesProps): JSX.Element {
   const narrow = phone.value;
   const box = useRef<HTMLDivElement>(null);
   const head = useRef<HTMLDivElement>(null);
+  const grid = useRef<HTMLDivElement>(null);
   const windowRef = useRef<HTMLDivElement>(null);
   const heights = useMemo(() => new Heights(ROW), []);
   const [expanded, setExpanded] = useState<ReadonlySet<string>>(() => new Set(anchor ? [anchor] : []));
   const [unfolded, setUnfolded] = useState<ReadonlySet<string>>(() => new Set());
-  const [cursor, setCursor] = useState(-1);
+  const [cursor, showCursor] = useState(-1);
+  // Keys may come faster than the page is drawn: the row they are meant for is kept apart from the one shown.
+  const at = useRef(-1);
+  const setCursor = (index: number) => {
+    at.current = index;
+    showCursor(index);
+  };
   const [view, setView] = useState({ top: 0, height: 800 });
   const [, redraw] = useState(0);
   const shape = `${generation} ${wrap} ${narrow} ${columns.join()}`;
@@ -131,13 +140,13 @@ export function Lines(props: LinesProps): JSX.Element {
     if (follow && following.current) element.scrollTop = element.scrollHeight;
     const place = `${anchor} ${generation}`;
     if (anchor && seen.current.placed !== place) {
-      const at = hits.findIndex((hit) => keyOf(hit) === anchor);
+      const index = hits.findIndex((hit) => keyOf(hit) === anchor);
       // Once more when the line is drawn, and so the heights above it are known.
-      if (at < 0 || (at >= first && at < last && !changed)) seen.current.placed = place;
-      if (at >= 0) {
-        element.scrollTop = Math.max(0, heights.top(at) - element.clientHeight / 4);
+      if (index < 0 || (index >= first && index < last && !changed)) seen.current.placed = place;
+      if (index >= 0) {
+        element.scrollTop = Math.max(0, heights.top(index) - element.clientHeight / 4);
         setView({ top: element.scrollTop, height: element.clientHeight });
-        setCursor(at);
+        setCursor(index);
       }
     }
     if (changed) redraw((n) => n + 1);
@@ -187,13 +196,15 @@ export function Lines(props: LinesProps): JSX.Element {
       const target = event.target as HTMLElement;
       if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector('dialog[open], [data-popover]')) return;
       if (target.closest('input, textarea, select, [contenteditable]')) return;
-      const onTable = target === box.current || target === document.body || target.closest('.lines') !== null;
+      const onTable = target === document.body || target === grid.current || target.closest('.lines') !== null;
       const control = target.closest('button, a') !== null;
-      if (event.key === 'j' || (event.key === 'ArrowDown' && onTable)) moveTo(cursor + 1);
-      else if (event.key === 'k' || (event.key === 'ArrowUp' && onTable)) moveTo(cursor - 1);
+      if (event.key === 'j' || (event.key === 'ArrowDown' && onTable)) moveTo(at.current + 1);
+      else if (event.key === 'k' || (event.key === 'ArrowUp' && onTable)) moveTo(at.current - 1);
       else if (event.key === 'Home' && onTable) moveTo(0);
       else if (event.key === 'End' && onTable) moveTo(hits.length - 1);
-      else if ((event.key === 'Enter' || event.key === 'o') && !control && hits[cursor]) toggle(hits[cursor]);
+      else if (event.key === 'PageDown' && onTable) box.current?.scrollBy(0, box.current.clientHeight * PAGE);
+      else if (event.key === 'PageUp' && onTable) box.current?.scrollBy(0, -box.current.clientHeight * PAGE);
+      else if ((event.key === 'Enter' || event.key === 'o') && !control && hits[at.current]) toggle(hits[at.current] as Hit);
       else return;
       event.preventDefault();
     };
@@ -218,6 +229,7 @@ export function Lines(props: LinesProps): JSX.Element {
         expanded={expanded.has(key)}
         unfolded={unfolded.has(key)}
         current={i === cursor}
+        reachable={i === cursor || (i === first && (cursor < first || cursor >= last))}
         anchor={key === anchor}
         on={callbacks.current}
       />,
@@ -229,12 +241,12 @@ export function Lines(props: LinesProps): JSX.Element {
   const style = { '--columns': columns.includes('message') ? template : `${template} 1fr`, '--least': `${least}px` };
 
   return (
-    <div class={`lines${wrap ? ' wrapped' : ''}${narrow ? ' narrow' : ''}`} role="grid" aria-label={props.label} aria-rowcount={(props.total ?? hits.length) + 1} aria-colcount={columns.length + 2} style={style}>
+    <div
+      ref={grid} tabIndex={0} aria-activedescendant={cursor >= first && cursor < last ? `row-${cursor}` : undefined}
+      class={`lines${wrap ? ' wrapped' : ''}${narrow ? ' narrow' : ''}`} role="grid" aria-label={props.label} aria-rowcount={(props.total ?? hits.length) + 1} aria-colcount={columns.length + 2} style={style}
+    >
       {!narrow && <Header columns={columns} editable={props.editable ?? false} box={head} />}
-      <div
-        class="scroll" ref={box} onScroll={onScroll} tabIndex={0} role="rowgroup" aria-label={props.label}
-        aria-activedescendant={cursor >= first && cursor < last ? `row-${cursor}` : undefined}
-      >
+      <div class="scroll" ref={box} onScroll={onScroll} role="rowgroup">
         <div class="space" style={{ height: `${total}px` }} role="presentation">
           <div class="window" ref={windowRef} style={{ transform: `translateY(${heights.top(first)}px)` }} role="presentation">{rows}</div>
         </div>

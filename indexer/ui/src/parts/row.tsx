@@ -27,6 +27,8 @@ export interface RowProps {
   expanded: boolean;
   unfolded: boolean;
   current: boolean;
+  /** Whether Tab stops here: at one row only. */
+  reachable: boolean;
   anchor: boolean;
   on: { toggle: (hit: Hit) => void; unfold: (hit: Hit) => void; pick: (index: number) => void };
 }
@@ -50,7 +52,7 @@ export const Row = memo(function Row(props: RowProps): JSX.Element {
     <div class="line" data-level={level} data-current={props.current} data-anchor={props.anchor} data-open={expanded}>
       <div class="row" role="row" id={`row-${index}`} aria-rowindex={index + 2} aria-selected={props.current} onClick={open}>
         <span role="gridcell" class="opener">
-          <button type="button" aria-expanded={expanded} aria-label={expanded ? 'Close this line' : 'Open this line'} tabIndex={props.current ? 0 : -1} onClick={() => { on.pick(index); on.toggle(hit); }}>
+          <button type="button" aria-expanded={expanded} aria-label={expanded ? 'Close this line' : 'Open this line'} tabIndex={props.reachable ? 0 : -1} onClick={() => { on.pick(index); on.toggle(hit); }}>
             <Icon name={expanded ? 'down' : 'right'} />
           </button>
         </span>
@@ -89,7 +91,7 @@ function Cell({ column, hit, wrap, narrow, marks, unfolded, on }: RowProps & { c
     <span role="gridcell" class="message">
       <span class="first"><Text text={first} mark={both} limit={limit} /></span>
       {gist && <span class="gist"> ⏎ <Text text={gist} mark={both} limit={CELL} /></span>}
-      {more > 0 && <button type="button" class="fold" onClick={() => on.unfold(hit)} aria-label={`Show ${more} more lines`}>+{more} lines</button>}
+      {more > 0 && <button type="button" class="fold" onClick={() => on.unfold(hit)} title="Show them here">+{more} {more === 1 ? 'line' : 'lines'}</button>}
     </span>
   );
 }

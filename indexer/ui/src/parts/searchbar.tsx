@@ -15,6 +15,8 @@ import { Icon } from './icons';
 const MAX_SHOWN = 9;
 /** How long typing must rest before values are asked for, in milliseconds. */
 const REST = 120;
+/** How long suggestions outlive the focus, so that a click on one still finds it, in milliseconds. */
+const LEAVING = 120;
 /** Values asked for. */
 const MAX_VALUES = 50;
 
@@ -35,6 +37,7 @@ export function SearchBar(): JSX.Element {
   const [values, setValues] = useState<{ field: string; list: Suggestion[] }>({ field: '', list: [] });
   const input = useRef<HTMLInputElement>(null);
   const paint = useRef<HTMLDivElement>(null);
+  const leaving = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
 
   useEffect(() => setText(query), [query]);
 
@@ -124,8 +127,8 @@ export function SearchBar(): JSX.Element {
             aria-activedescendant={chosen >= 0 ? `suggestion-${chosen}` : undefined} aria-invalid={place !== undefined || remote !== undefined}
             aria-describedby={place || remote ? 'query-problem' : undefined}
             onInput={(e) => { setText(e.currentTarget.value); setOpen(true); setChosen(-1); note(); }}
-            onFocus={() => { setOpen(true); void readFields().catch(() => undefined); note(); }}
-            onBlur={() => setTimeout(() => setOpen(false), 120)}
+            onFocus={() => { clearTimeout(leaving.current); setOpen(true); void readFields().catch(() => undefined); note(); }}
+            onBlur={() => { leaving.current = setTimeout(() => setOpen(false), LEAVING); }}
             onKeyDown={onKeyDown} onKeyUp={note} onClick={note} onScroll={note} onSelect={note}
           />
         </div>

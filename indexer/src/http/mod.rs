@@ -18,6 +18,7 @@ pub mod doc;
 mod field_caps;
 mod indices;
 mod root;
+mod saved;
 mod scroll;
 mod search;
 mod tools;
@@ -50,6 +51,7 @@ pub static ENDPOINTS: &[&[Endpoint]] = &[
     async_search::ENDPOINTS,
     delete_by_query::ENDPOINTS,
     api::ENDPOINTS,
+    saved::ENDPOINTS,
     crate::ui::ENDPOINTS,
 ];
 

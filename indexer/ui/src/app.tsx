@@ -9,6 +9,7 @@ import { Notice } from './parts/notice';
 import { Problems } from './parts/problems';
 import { SearchBar } from './parts/searchbar';
 import { TimePicker } from './parts/timepicker';
+import { Troubles } from './parts/troubles';
 import { refresh } from './state/results';
 import { go, link, screen, type View } from './state/screen';
 import { isDark, sidebar, theme } from './state/settings';
@@ -41,6 +42,7 @@ export function App(): JSX.Element {
             ))}
           </nav>
           <div class="tools">
+            <Troubles />
             <button type="button" class="plain" onClick={changeTheme} title={`Theme: ${theme.value}`} aria-label={`Theme: ${theme.value}. Change`}><Icon name={isDark() ? 'moon' : 'sun'} /></button>
             <button type="button" class="plain" onClick={() => { helpOpen.value = true; }} title="Help (?)" aria-label="Help"><Icon name="help" /></button>
           </div>

@@ -40,3 +40,21 @@ export interface Patterns {
 export function patterns(index: string, query: unknown, size: number, abort?: AbortSignal): Promise<Patterns> {
   return call('POST', '/api/patterns', { index, query, size }, abort);
 }
+
+/** A search that somebody saved for all. */
+export interface Saved {
+  name: string;
+  screen: string;
+}
+
+export async function savedSearches(abort?: AbortSignal): Promise<Saved[]> {
+  return (await call<{ searches: Saved[] }>('GET', '/api/searches', undefined, abort)).searches;
+}
+
+export function saveSearch(name: string, screen: string): Promise<unknown> {
+  return call('PUT', `/api/searches/${encodeURIComponent(name)}`, { screen });
+}
+
+export function forgetSearch(name: string): Promise<unknown> {
+  return call('DELETE', `/api/searches/${encodeURIComponent(name)}`);
+}

@@ -3,11 +3,11 @@
 import type { JSX } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import { Failure, isAbort } from '../api/client';
-import { type FieldInfo, type ServiceCount, queryOf, topValues } from '../api/search';
+import { type FieldInfo, indices, type ServiceCount, queryOf, topValues } from '../api/search';
 import { flatten } from '../lib/fields';
 import { compact, count, percent } from '../lib/format';
 import { counts, fields, found } from '../state/results';
-import { addFilter, isFiltered, screen, toggleColumn, toggleFilter } from '../state/screen';
+import { addFilter, DEFAULT_INDEX, go, isFiltered, screen, toggleColumn, toggleFilter } from '../state/screen';
 import { byLevel } from './chart';
 import { Icon } from './icons';
 
@@ -19,10 +19,35 @@ const LOOKED_AT = 200;
 export function Sidebar(): JSX.Element {
   return (
     <div class="sides">
+      <Indices />
       <Services />
       <Nodes />
       <FieldList />
     </div>
+  );
+}
+
+/** Which index is searched: shown as soon as there is more than the usual one. */
+function Indices(): JSX.Element | null {
+  const [names, setNames] = useState<string[]>([]);
+  const { index } = screen.value;
+  useEffect(() => {
+    const abort = new AbortController();
+    indices(abort.signal).then((list) => setNames(list.map((i) => i.name).filter((name) => !name.startsWith('.'))), (error: unknown) => {
+      // Then there is nothing to choose from; the search itself tells what is wrong.
+      if (!isAbort(error)) setNames([]);
+    });
+    return () => abort.abort();
+  }, []);
+  const all = [...new Set([DEFAULT_INDEX, ...names, index])];
+  if (all.length === 1) return null;
+  return (
+    <section>
+      <h2><label for="index">Index</label></h2>
+      <select id="index" value={index} onChange={(e) => go({ index: e.currentTarget.value, filters: [] })}>
+        {all.map((name) => <option key={name} value={name}>{name}</option>)}
+      </select>
+    </section>
   );
 }
 

@@ -9,6 +9,7 @@ import { exportLines } from './export';
 import { Icon } from './icons';
 import { copy } from './notice';
 import { Popover } from './popover';
+import { SavedSearches } from './saved';
 
 export function Toolbar(): JSX.Element {
   const { sort, wrap, columns } = screen.value;
@@ -26,6 +27,7 @@ export function Toolbar(): JSX.Element {
         <button type="button" class="button wide-only" aria-pressed={wrap} onClick={() => go({ wrap: !wrap }, true)} title="Show lines whole (w)"><Icon name="wrap" />Wrap</button>
         {columns.join() !== DEFAULT_COLUMNS.join() && <button type="button" class="button wide-only" onClick={() => go({ columns: DEFAULT_COLUMNS }, true)}><Icon name="column" />Usual columns</button>}
         <button type="button" class="button" onClick={() => copy(shareable(), 'Link')} title="Copy a link to this screen, its times made absolute" aria-label="Copy link"><Icon name="link" /><span class="wide-only">Link</span></button>
+        <SavedSearches />
         <Export />
       </div>
     </div>

@@ -32,7 +32,7 @@ export interface Screen {
 }
 
 export const DEFAULT_COLUMNS = ['log.level', 'service.name', 'message'];
-export const DEFAULT_INDEX = 'logs-*';
+export const DEFAULT_INDEX = 'logs-weir';
 
 const DEFAULTS: Screen = {
   view: 'logs', index: DEFAULT_INDEX, query: '', language: 'kql', from: 'now-15m', to: 'now', filters: [], columns: DEFAULT_COLUMNS,

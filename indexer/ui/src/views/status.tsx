@@ -45,7 +45,7 @@ export async function seen(abort?: AbortSignal): Promise<{ nodes: Seen[]; servic
     terms: { field, size },
     aggs: { last: { max: { field: '@timestamp' } }, recent: { filter: { range: { '@timestamp': { gte: 'now-1h' } } } } },
   });
-  const answer = await call<Counted>('POST', '/logs-*/_search?ignore_unavailable=true', {
+  const answer = await call<Counted>('POST', '/logs-weir/_search?ignore_unavailable=true', {
     size: 0, track_total_hits: false, query: { range: { '@timestamp': { gte: LOOK_BACK } } },
     aggs: { nodes: by('host.name', MAX_NODES), services: by('service.name', MAX_SERVICES) },
   }, abort);

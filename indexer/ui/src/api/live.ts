@@ -4,18 +4,15 @@ import { call } from './client';
 import type { Hit } from './search';
 
 interface ContextAnswer {
-  before?: Hit[];
-  after?: Hit[];
-  hits?: { hits?: Hit[] };
-  hit?: Hit;
-  line?: Hit;
+  before: Hit[];
+  hit: Hit;
+  after: Hit[];
 }
 
 /** The lines around one, in file order of its source, the oldest first. */
 export async function context(index: string, id: string, before: number, after: number, abort?: AbortSignal): Promise<Hit[]> {
   const answer = await call<ContextAnswer>('GET', `/api/context/${encodeURIComponent(id)}?index=${encodeURIComponent(index)}&before=${before}&after=${after}`, undefined, abort);
-  const middle = answer.hit ?? answer.line;
-  return answer.hits?.hits ?? [...(answer.before ?? []), ...(middle ? [middle] : []), ...(answer.after ?? [])];
+  return [...answer.before, answer.hit, ...answer.after];
 }
 
 /** Messages that are alike: what they have in common, how many there are, since when, and one of them. */

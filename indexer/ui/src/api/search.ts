@@ -1,6 +1,6 @@
 //! The search requests of the page and the parts of the answers that it reads.
 
-import type { Source } from '../lib/fields';
+import { asText, type Source, valueOf } from '../lib/fields';
 import { barWidth, fixedInterval, type Span } from '../lib/time';
 import type { Filter, Screen } from '../state/screen';
 import { call } from './client';
@@ -203,3 +203,39 @@ export async function indices(abort?: AbortSignal) {
     .map((row) => ({ name: row.index, docs: Number(row['docs.count'] ?? 0), bytes: Number(row['store.size'] ?? 0), health: row.health ?? '' }))
     .sort((a, b) => a.name.localeCompare(b.name));
 }
+
+/** What pipelines dropped on purpose in a stretch of time, by level, and where lines were lost. */
+export interface Absent {
+  dropped: { at: number; levels: Record<string, number> }[];
+  lost: { at: number; bytes: number }[];
+}
+
+/** What is not there: dropped by pipelines (the drop ledger) or lost before it could be read (gap records). */
+export async function absent(index: string, ledger: string, filters: Filter[], span: Span, width: number, zone: string, abort?: AbortSignal): Promise<Absent> {
+  const histogram: Clause = { field: '@timestamp', fixed_interval: fixedInterval(width), min_doc_count: 1 };
+  if (width >= 7_200_000) histogram['time_zone'] = zone;
+  const sum = { sum: { sum: { field: 'weir.dropped.events' } } };
+  const all = { query: '', language: 'kql' as const, filters };
+  const [counted, gaps] = await Promise.all([
+    call<Answer>('POST', path(ledger, '_search'), {
+      query: queryOf(all, span, new Map()), size: 0, track_total_hits: false,
+      aggs: { time: { date_histogram: histogram, aggs: { ...sum, levels: { ...LEVELS, aggs: sum } } } },
+    }, abort),
+    call<Answer>('POST', path(index, '_search'), {
+      query: queryOf({ ...all, filters: [...filters, { field: 'event.dataset', values: ['weir.gap'], not: false }] }, span, new Map()), size: MAX_GAPS, track_total_hits: false,
+    }, abort),
+  ]);
+  const value = (b: Bucket) => (b['sum'] as { value?: number } | undefined)?.value ?? 0;
+  return {
+    dropped: ((counted.aggregations?.['time'] as Buckets | undefined)?.buckets ?? []).map((b) => {
+      const levels: Record<string, number> = {};
+      for (const l of (b['levels'] as Buckets | undefined)?.buckets ?? []) levels[`${l.key}`] = value(l);
+      const known = Object.values(levels).reduce((a, n) => a + n, 0);
+      return { at: Number(b.key), levels: { ...levels, unknown: Math.max(0, value(b) - known) } };
+    }),
+    lost: gaps.hits.hits.map((hit) => ({ at: Date.parse(asText(valueOf(hit._source, '@timestamp'))), bytes: Number(valueOf(hit._source, 'weir.gap.bytes') ?? 0) })),
+  };
+}
+
+/** Losses marked in the chart: more would be one red wall. */
+const MAX_GAPS = 200;

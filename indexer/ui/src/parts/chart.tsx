@@ -4,11 +4,11 @@ import type { JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
-import type { Bar } from '../api/search';
+import type { Absent, Bar } from '../api/search';
 import { compact, count, plural } from '../lib/format';
 import { type Level, LEVELS, levelOf } from '../lib/levels';
 import { lineTime, shortTime, type Span } from '../lib/time';
-import { counts, found, zone } from '../state/results';
+import { counts, found, missing, zone } from '../state/results';
 import { addFilter, go, isFiltered, screen, toggleFilter } from '../state/screen';
 import { theme, utc } from '../state/settings';
 
@@ -21,6 +21,10 @@ type Counts = Record<Level, number>;
 
 interface Column extends Counts {
   at: number;
+  /** Lines that pipelines dropped on purpose. */
+  dropped: number;
+  /** Times that lines were lost before they could be read. */
+  lost: number;
 }
 
 function empty(): Counts {
@@ -40,18 +44,20 @@ export function byLevel(all: number, levels: Record<string, number>): Counts {
 }
 
 /** Every bar of the range, also those in which nothing happened. */
-function columns(bars: Bar[], width: number, span: Span): Column[] {
+function columns(bars: Bar[], width: number, span: Span, absent: Absent | undefined): Column[] {
   const byTime = new Map(bars.map((b) => [b.at, b]));
-  const anchor = bars[0]?.at ?? Math.floor(span.from / width) * width;
+  const dropped = new Map(absent?.dropped.map((d) => [d.at, Object.values(d.levels).reduce((a, n) => a + n, 0)]));
+  const beside = (at: number) => ({ at, dropped: dropped.get(at) ?? 0, lost: absent?.lost.filter((l) => l.at >= at && l.at < at + width).length ?? 0 });
+  const anchor = bars[0]?.at ?? absent?.dropped[0]?.at ?? Math.floor(span.from / width) * width;
   const out: Column[] = [];
   let at = anchor - Math.ceil((anchor - span.from) / width) * width;
   for (; at <= span.to; at += width) {
     const bar = byTime.get(at);
-    out.push({ at, ...(bar ? byLevel(bar.all, bar.levels) : empty()) });
+    out.push({ ...beside(at), ...(bar ? byLevel(bar.all, bar.levels) : empty()) });
     byTime.delete(at);
   }
   // Bars of days may be an hour shorter or longer when clocks change: those left over keep their own place.
-  for (const bar of byTime.values()) out.push({ at: bar.at, ...byLevel(bar.all, bar.levels) });
+  for (const bar of byTime.values()) out.push({ ...beside(bar.at), ...byLevel(bar.all, bar.levels) });
   return out.sort((a, b) => a.at - b.at);
 }
 
@@ -60,6 +66,9 @@ export function Chart(): JSX.Element {
   const plot = useRef<uPlot | undefined>(undefined);
   const data = counts.value;
   const span = found.value?.span;
+  const absent = missing.value;
+  const dropped = absent?.dropped.reduce((sum, d) => sum + Object.values(d.levels).reduce((a, n) => a + n, 0), 0) ?? 0;
+  const lost = absent?.lost.length ?? 0;
   const [tip, setTip] = useState<{ left: number; column: Column } | undefined>();
   const shown = useRef<Column[]>([]);
   const width = useRef(0);
@@ -72,7 +81,7 @@ export function Chart(): JSX.Element {
   useEffect(() => {
     const element = box.current;
     if (!element || !data || !span) return;
-    const cols = columns(data.bars, data.width, span);
+    const cols = columns(data.bars, data.width, span, absent);
     shown.current = cols;
     width.current = data.width;
     plot.current?.destroy();
@@ -87,7 +96,7 @@ export function Chart(): JSX.Element {
       plot.current?.destroy();
       plot.current = undefined;
     };
-  }, [data, span?.from, span?.to, theme.value, utc.value, zone.value]);
+  }, [data, absent, span?.from, span?.to, theme.value, utc.value, zone.value]);
 
   const present = LEVELS.filter((l) => sums[l] > 0 || isFiltered('log.level', l));
   const summary = data ? `${plural(data.total, 'line')}: ${present.map((l) => `${l} ${count(sums[l])}`).join(', ')}` : 'Loading';
@@ -98,7 +107,9 @@ export function Chart(): JSX.Element {
         <div class="tip" style={{ left: `${Math.round(tip.left)}px` }} data-side={tip.left > (box.current?.clientWidth ?? 0) / 2 ? 'left' : 'right'}>
           <b>{shortTime(tip.column.at, utc.value)}</b>
           {LEVELS.filter((l) => tip.column[l] > 0).map((l) => <span key={l}><i data-level={l} />{l} <b>{count(tip.column[l])}</b></span>)}
-          {LEVELS.every((l) => tip.column[l] === 0) && <span>nothing</span>}
+          {LEVELS.every((l) => tip.column[l] === 0) && <span>nothing kept</span>}
+          {tip.column.dropped > 0 && <span><i class="ghost" />dropped on the way <b>{count(tip.column.dropped)}</b></span>}
+          {tip.column.lost > 0 && <span><i class="lost" />lines were lost <b>{count(tip.column.lost)}×</b></span>}
         </div>
       )}
       <div class="legend" role="group" aria-label="Levels: choose which to show">
@@ -107,6 +118,8 @@ export function Chart(): JSX.Element {
             <i data-level={level} />{level} <b>{compact(sums[level])}</b>
           </button>
         ))}
+        {dropped > 0 && <span class="also" title="Lines that pipelines dropped on purpose, drawn behind the others on a scale of their own"><i class="ghost" />dropped {compact(dropped)}</span>}
+        {lost > 0 && <span class="also" title="Lines that Docker rotated away before they could be read"><i class="lost" />lost {count(lost)}×</span>}
       </div>
     </section>
   );
@@ -160,12 +173,14 @@ function draw(element: HTMLElement, cols: Column[], width: number, span: Span, e
     scales: {
       x: { time: true, range: [span.from / 1000, Math.max(span.to, (cols.at(-1)?.at ?? 0) + width) / 1000] },
       y: { range: (_u, _min, max) => [0, Math.max(1, max * 1.06)] },
+      // Far more is dropped than is kept: on one scale the kept lines would vanish.
+      dropped: { range: (_u, _min, max) => [0, Math.max(1, max * 1.06)] },
     },
     axes: [
       { ...axis, size: 24, grid: { show: false }, space: 70, values: (_u, list) => list.map((v) => axisTime(v * 1000, span)) },
       { ...axis, size: 44, splits: (_u, _i, _min, max) => ticks(max), values: (_u, list) => list.map((v) => compact(v)) },
     ],
-    series: [{}, ...order.map((k) => ({ fill: colour(`level-${LEVELS[k]}`), width: 0, points: { show: false }, ...(bars ? { paths: bars } : {}) }))],
+    series: [{}, { scale: 'dropped', fill: colour('ghost'), width: 0, points: { show: false }, ...(bars ? { paths: bars } : {}) }, ...order.map((k) => ({ fill: colour(`level-${LEVELS[k]}`), width: 0, points: { show: false }, ...(bars ? { paths: bars } : {}) }))],
     hooks: {
       setCursor: [(u) => {
         const left = u.cursor.left ?? -1;
@@ -174,6 +189,15 @@ function draw(element: HTMLElement, cols: Column[], width: number, span: Span, e
       setSelect: [(u) => {
         if (u.select.width < DRAG) return;
         events.onZoom(Math.round(u.posToVal(u.select.left, 'x') * 1000), Math.round(u.posToVal(u.select.left + u.select.width, 'x') * 1000));
+      }],
+      draw: [(u) => {
+        const ratio = devicePixelRatio;
+        u.ctx.fillStyle = colour('wrong');
+        for (const col of cols) {
+          if (col.lost === 0) continue;
+          const x = u.valToPos((col.at + width / 2) / 1000, 'x', true);
+          u.ctx.fillRect(x - ratio, u.bbox.top, 2 * ratio, u.bbox.height);
+        }
       }],
       ready: [(u) => {
         let downAt = 0;
@@ -185,7 +209,7 @@ function draw(element: HTMLElement, cols: Column[], width: number, span: Span, e
       }],
     },
   };
-  return new uPlot(options, [times, ...order.map((k) => stacked[k] ?? [])] as uPlot.AlignedData, element);
+  return new uPlot(options, [times, cols.map((c) => c.dropped), ...order.map((k) => stacked[k] ?? [])] as uPlot.AlignedData, element);
 }
 
 /** A time on the axis, as exact as the range needs. */

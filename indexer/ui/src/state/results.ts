@@ -2,10 +2,11 @@
 
 import { computed, effect, signal } from '@preact/signals';
 import { Failure, isAbort } from '../api/client';
-import { type Fields, type Hit, type Overview, fieldsOf, lines, overview, queryOf } from '../api/search';
+import { absent, type Absent, type Fields, type Hit, type Overview, fieldsOf, lines, overview, queryOf } from '../api/search';
+import { LEDGER_INDEX } from '../api/troubles';
 import { type Marks, marks as marksOf } from '../lib/query';
-import { type Span, resolve } from '../lib/time';
-import { screen } from './screen';
+import { barWidth, type Span, resolve } from '../lib/time';
+import { DEFAULT_INDEX, screen } from './screen';
 import { utc } from './settings';
 
 /** Lines asked for first: more than a screen shows, few enough to be there at once. */
@@ -40,6 +41,8 @@ export interface Found {
 export const fields = signal<Fields>(new Map());
 export const found = signal<Found | undefined>(undefined);
 export const counts = signal<Overview | undefined>(undefined);
+/** What is not there and why, as far as it can be told for this search. */
+export const missing = signal<Absent | undefined>(undefined);
 export const searching = signal(false);
 export const loadingMore = signal(false);
 export const problem = signal<Failure | undefined>(undefined);
@@ -105,6 +108,7 @@ async function search(): Promise<void> {
       counts.value = all;
     });
     await Promise.all([seen, counted, reading]);
+    void look(span, barWidth(span, bars), abort.signal);
     problem.value = undefined;
     retryDelay = RETRY_FIRST;
   } catch (error) {
@@ -112,6 +116,24 @@ async function search(): Promise<void> {
     fail(error);
   } finally {
     if (current === abort) searching.value = false;
+  }
+}
+
+/** The ledger knows of dropped lines no more than these. */
+const LEDGER_FIELDS = ['service.name', 'log.level'];
+
+/** Looks up what is not there. Whether dropped lines would fit a text or another field, nobody can tell. */
+async function look(span: Span, width: number, abort: AbortSignal): Promise<void> {
+  const { index, query, filters } = screen.peek();
+  if (index !== DEFAULT_INDEX || query.trim() !== '' || !filters.every((f) => LEDGER_FIELDS.includes(f.field))) {
+    missing.value = undefined;
+    return;
+  }
+  try {
+    missing.value = await absent(index, LEDGER_INDEX, filters, span, width, zone.peek(), abort);
+  } catch (error) {
+    // The lines themselves are there; the chart only lacks its background.
+    if (!isAbort(error)) missing.value = undefined;
   }
 }
 

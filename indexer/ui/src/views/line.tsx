@@ -14,7 +14,7 @@ import { go, link, screen } from '../state/screen';
 /** Lines loaded before and after, at first and with each press of "more". */
 const STEP = 50;
 /** Lines the indexer gives at most on each side. */
-const MAX_SIDE = 1000;
+const MAX_SIDE = 500;
 
 export function Line(): JSX.Element {
   const { doc, columns, wrap } = screen.value;

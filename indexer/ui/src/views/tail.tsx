@@ -61,10 +61,16 @@ export function Tail(): JSX.Element {
         s.missed += 1;
       }
     };
-    source.onopen = () => setStatus('open');
+    source.onopen = () => {
+      setStatus('open');
+      setRefused('');
+    };
     source.onmessage = take;
-    for (const name of ['hit', 'line']) source.addEventListener(name, take as (e: Event) => void);
     source.addEventListener('missed', (e) => { s.missed += Number((e as MessageEvent<string>).data) || 0; });
+    source.addEventListener('failure', (e) => {
+      const { reason } = JSON.parse((e as MessageEvent<string>).data) as { reason?: string };
+      setRefused(reason ?? 'weir does not tail this search');
+    });
     source.onerror = () => {
       setStatus('lost');
       // A closed source means that weir said no, not that it is away: EventSource does not tell why.

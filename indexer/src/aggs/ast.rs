@@ -35,6 +35,7 @@ pub struct Source {
 /// The kinds of aggregation.
 #[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "members are named as in Elasticsearch's documentation")]
+#[expect(clippy::large_enum_variant, reason = "there is one for each aggregation of a request")]
 pub enum Kind {
     Terms(Terms),
     MultiTerms {
@@ -168,6 +169,9 @@ pub enum Choice {
     Partition { partition: u64, of: u64 },
 }
 
+/// Lower and upper end, where they are given.
+pub type Ends<T> = (Option<T>, Option<T>);
+
 /// `date_histogram`.
 #[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "members are named as in Elasticsearch's documentation")]
@@ -180,8 +184,8 @@ pub struct DateHistogram {
     pub min_doc_count: u64,
     pub order: Orders,
     pub keyed: bool,
-    pub extended: Option<(Option<Value>, Option<Value>)>,
-    pub hard: Option<(Option<Value>, Option<Value>)>,
+    pub extended: Option<Ends<Value>>,
+    pub hard: Option<Ends<Value>>,
 }
 
 /// `histogram`.
@@ -194,8 +198,8 @@ pub struct Histogram {
     pub min_doc_count: u64,
     pub order: Orders,
     pub keyed: bool,
-    pub extended: Option<(Option<f64>, Option<f64>)>,
-    pub hard: Option<(Option<f64>, Option<f64>)>,
+    pub extended: Option<Ends<f64>>,
+    pub hard: Option<Ends<f64>>,
 }
 
 /// What a range's ends are.

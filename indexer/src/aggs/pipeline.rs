@@ -36,7 +36,7 @@ fn path_of(p: &Pipeline) -> Option<&str> {
 }
 
 /// Pipelines in an order in which each one comes after those that it reads.
-fn ordered<'a>(aggs: &'a [Agg], mine: impl Fn(&Pipeline) -> bool) -> Vec<(&'a Agg, &'a Pipeline)> {
+fn ordered(aggs: &[Agg], mine: impl Fn(&Pipeline) -> bool) -> Vec<(&Agg, &Pipeline)> {
     let mut left: Vec<(&Agg, &Pipeline)> = aggs
         .iter()
         .filter_map(|a| match &a.kind {

@@ -368,12 +368,12 @@ fn date_histogram(agg: &Agg, h: &DateHistogram, list: Vec<(Key, Bucket)>, env: &
             Some((min, max)) => (read(min)?, read(max)?),
             None => (None, None),
         };
-        if let (Some(low), Some(high)) = (low, high) {
-            if low > high {
-                return Err(Refusal::shard_argument(format!(
-                    "[extended_bounds.min][{low}] cannot be greater than [extended_bounds.max][{high}]"
-                )));
-            }
+        if let (Some(low), Some(high)) = (low, high)
+            && low > high
+        {
+            return Err(Refusal::shard_argument(format!(
+                "[extended_bounds.min][{low}] cannot be greater than [extended_bounds.max][{high}]"
+            )));
         }
         let ends = [map.keys().next().copied(), low.map(|l| rounding.round(l))];
         let first = ends.into_iter().flatten().min();

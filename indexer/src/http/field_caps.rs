@@ -42,6 +42,9 @@ const META: [(&str, &str, bool, bool); 7] = [
     ("_routing", "_routing", true, false),
 ];
 
+/// An index, and whether the field can be searched and aggregated there.
+type Place = (String, bool, bool);
+
 struct Field {
     kind: String,
     searchable: bool,
@@ -80,7 +83,7 @@ async fn caps(call: Call) -> Result<Reply> {
     let indices = call.context.store.resolve(expression, choice(&call.query)?)?;
     let names: BTreeSet<String> = indices.iter().map(|i| i.name.to_string()).collect();
     // Field → type → where, and how.
-    let mut found: BTreeMap<String, BTreeMap<String, Vec<(String, bool, bool)>>> = BTreeMap::new();
+    let mut found: BTreeMap<String, BTreeMap<String, Vec<Place>>> = BTreeMap::new();
     let mut metadata: BTreeSet<String> = BTreeSet::new();
     for index in &indices {
         let mapping = index.mapping();
@@ -108,7 +111,7 @@ async fn caps(call: Call) -> Result<Reply> {
         let several = by_type.len() > 1;
         let mut shown = Map::new();
         for (kind, places) in by_type {
-            let all = |which: fn(&(String, bool, bool)) -> bool| places.iter().all(which);
+            let all = |which: fn(&Place) -> bool| places.iter().all(which);
             let mut one = json!({
                 "type": kind,
                 "metadata_field": is_meta,

@@ -203,10 +203,10 @@ pub(super) fn request(query: &Query, body: Option<&Value>, look: Look) -> Result
     if let Some(q) = uri_query(query)? {
         request.query = q;
     }
-    if let Some(kind) = query.text("search_type") {
-        if !matches!(kind, "query_then_fetch" | "dfs_query_then_fetch") {
-            return Err(Error::illegal_argument(format!("No search type for [{kind}]")));
-        }
+    if let Some(kind) = query.text("search_type")
+        && !matches!(kind, "query_then_fetch" | "dfs_query_then_fetch")
+    {
+        return Err(Error::illegal_argument(format!("No search type for [{kind}]")));
     }
     if look.total_as_int {
         let said =
@@ -286,10 +286,10 @@ pub(super) fn answer(
         request.sort.push(Key { by: By::ShardDoc, descending: false });
         if in_pit {
             shown += 1;
-            if let Some(after) = &mut request.after {
-                if after.len() + 1 == request.sort.len() {
-                    after.push(json!(u64::MAX >> 1));
-                }
+            if let Some(after) = &mut request.after
+                && after.len() + 1 == request.sort.len()
+            {
+                after.push(json!(u64::MAX >> 1));
             }
         }
     }

@@ -86,11 +86,11 @@ impl<'a> Parser<'a> {
 
     /// Takes a word operator (`AND`) that stands alone, or its sign.
     fn operator(&mut self, word: &str, sign: &str) -> bool {
-        if let Some(after) = self.rest().strip_prefix(word) {
-            if !after.starts_with(|c: char| is_term_char(c) || matches!(c, '*' | '?' | ':' | '\\' | '~' | '^')) {
-                self.at += word.len();
-                return true;
-            }
+        if let Some(after) = self.rest().strip_prefix(word)
+            && !after.starts_with(|c: char| is_term_char(c) || matches!(c, '*' | '?' | ':' | '\\' | '~' | '^'))
+        {
+            self.at += word.len();
+            return true;
         }
         !sign.is_empty() && self.take(sign)
     }
@@ -135,14 +135,14 @@ impl<'a> Parser<'a> {
             self.skip_space();
             let node = self.clause(depth)?;
             let plain = matches!(node, Node::Words(_)) && conj == Conjunction::None && modifier == Modifier::None;
-            if plain && joinable {
-                if let (Some((_, Node::Words(before))), Node::Words(word)) = (clauses.last_mut(), &node) {
-                    if !self.operator_follows() {
-                        before.push(' ');
-                        before.push_str(word);
-                        continue;
-                    }
-                }
+            if plain
+                && joinable
+                && let (Some((_, Node::Words(before))), Node::Words(word)) = (clauses.last_mut(), &node)
+                && !self.operator_follows()
+            {
+                before.push(' ');
+                before.push_str(word);
+                continue;
             }
             joinable = plain && !self.operator_follows();
             self.add(&mut clauses, conj, modifier, node);
@@ -163,13 +163,13 @@ impl<'a> Parser<'a> {
 
     /// Lucene's rule for how a clause and the one before it count.
     fn add(&self, clauses: &mut Vec<(Occur, Node)>, conj: Conjunction, modifier: Modifier, node: Node) {
-        if let Some((occur, _)) = clauses.last_mut() {
-            if *occur != Occur::MustNot {
-                if conj == Conjunction::And {
-                    *occur = Occur::Must;
-                } else if conj == Conjunction::Or && self.all {
-                    *occur = Occur::Should;
-                }
+        if let Some((occur, _)) = clauses.last_mut()
+            && *occur != Occur::MustNot
+        {
+            if conj == Conjunction::And {
+                *occur = Occur::Must;
+            } else if conj == Conjunction::Or && self.all {
+                *occur = Occur::Should;
             }
         }
         let occur = if modifier == Modifier::Not {
@@ -392,9 +392,10 @@ impl<'a> Parser<'a> {
                 escaped = true;
             } else if matches!(c, '*' | '?') {
                 wild = true;
-            } else if !(is_term_char(c) || i > 0 && matches!(c, '-' | '+')) {
-                break;
-            } else if (c == '&' && rest[i..].starts_with("&&")) || (c == '|' && rest[i..].starts_with("||")) {
+            } else if !(is_term_char(c) || i > 0 && matches!(c, '-' | '+'))
+                || rest[i..].starts_with("&&")
+                || rest[i..].starts_with("||")
+            {
                 break;
             }
             len = i + c.len_utf8();

@@ -212,12 +212,13 @@ impl Parser {
     fn until(&mut self, end: char) -> String {
         let mut out = String::new();
         while let Some(&c) = self.chars.get(self.at) {
-            if c == '\\' && self.flags.escape {
-                if let Some(&next) = self.chars.get(self.at + 1) {
-                    out.push(next);
-                    self.at += 2;
-                    continue;
-                }
+            if c == '\\'
+                && self.flags.escape
+                && let Some(&next) = self.chars.get(self.at + 1)
+            {
+                out.push(next);
+                self.at += 2;
+                continue;
             }
             if c == end {
                 break;
@@ -246,13 +247,14 @@ impl Parser {
         let mut fuzzy = None;
         let start = self.at;
         while let Some(&c) = self.chars.get(self.at) {
-            if c == '\\' && f.escape {
-                if let Some(&next) = self.chars.get(self.at + 1) {
-                    out.push(next);
-                    prefix = false;
-                    self.at += 2;
-                    continue;
-                }
+            if c == '\\'
+                && f.escape
+                && let Some(&next) = self.chars.get(self.at + 1)
+            {
+                out.push(next);
+                prefix = false;
+                self.at += 2;
+                continue;
             }
             let ends = match c {
                 '"' => f.phrase && self.at > start && self.at < self.last_quote,

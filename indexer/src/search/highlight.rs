@@ -112,10 +112,10 @@ impl Highlight {
                 let Some(field) = mapping.resolve(&name) else { continue };
                 let mut texts = Vec::new();
                 super::source::leaves(source, &mut String::new(), &mut |path, value| {
-                    if path == &*field.path {
-                        if let Value::String(s) = value {
-                            texts.push(s.as_str());
-                        }
+                    if path == &*field.path
+                        && let Value::String(s) = value
+                    {
+                        texts.push(s.as_str());
                     }
                 });
                 let whole = field.es_type != EsType::Text;
@@ -413,14 +413,15 @@ fn fragments(
             at = next;
         }
     }
-    if found.is_empty() && o.no_match > 0 {
-        if let Some(text) = texts.first() {
-            let end = (0..=o.no_match.min(text.len())).rev().find(|i| text.is_char_boundary(*i)).unwrap_or(0);
-            return Ok(vec![text[..end].to_string()]);
-        }
+    if found.is_empty()
+        && o.no_match > 0
+        && let Some(text) = texts.first()
+    {
+        let end = (0..=o.no_match.min(text.len())).rev().find(|i| text.is_char_boundary(*i)).unwrap_or(0);
+        return Ok(vec![text[..end].to_string()]);
     }
     if o.by_score {
-        found.sort_by(|a, b| b.0.cmp(&a.0));
+        found.sort_by_key(|f| std::cmp::Reverse(f.0));
     }
     let most = if o.fragments == 0 { usize::MAX } else { o.fragments };
     Ok(found.into_iter().take(most).map(|(_, text)| text).collect())

@@ -276,12 +276,12 @@ impl<'a> Search<'a> {
                     Ok(true)
                 })?;
                 top.shrink();
-                if top.is_full() && top.limit < u64::MAX {
-                    if let Some(value) = reader.values(&limit_keys(top.limit))?.first() {
-                        if let Sorted::Date(worst) = value {
-                            bound = Some(*worst);
-                        }
-                    }
+                if top.is_full()
+                    && top.limit < u64::MAX
+                    && let Some(value) = reader.values(&limit_keys(top.limit))?.first()
+                    && let Sorted::Date(worst) = value
+                {
+                    bound = Some(*worst);
                 }
                 if descending {
                     until = from;

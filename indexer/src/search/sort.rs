@@ -123,10 +123,10 @@ impl Sorted {
             Sorted::Str(s) => s.clone().into(),
             Sorted::Date(nanos) => {
                 let nanos = i128::from(*nanos);
-                if let By::Field(FieldKey { format: Some(f), .. }) = &key.by {
-                    if let Ok(format) = DateFormat::parse(f) {
-                        return format.write(nanos, &Zone::utc()).into();
-                    }
+                if let By::Field(FieldKey { format: Some(f), .. }) = &key.by
+                    && let Ok(format) = DateFormat::parse(f)
+                {
+                    return format.write(nanos, &Zone::utc()).into();
                 }
                 to_millis(nanos).into()
             }
@@ -443,17 +443,17 @@ impl Reader {
             raw.resize(docs.len(), 0);
             return;
         };
-        if let ColumnSource::Values(v) = &column.source {
-            if v.column.index.get_cardinality() == tantivy::columnar::Cardinality::Full {
-                raw.resize(docs.len(), 0);
-                v.column.values.get_vals(docs, raw);
-                if column.descending {
-                    raw.iter_mut().for_each(|k| *k = u64::MAX - 1 - (*k).min(u64::MAX - 2));
-                } else {
-                    raw.iter_mut().for_each(|k| *k = (*k).min(u64::MAX - 2) + 1);
-                }
-                return;
+        if let ColumnSource::Values(v) = &column.source
+            && v.column.index.get_cardinality() == tantivy::columnar::Cardinality::Full
+        {
+            raw.resize(docs.len(), 0);
+            v.column.values.get_vals(docs, raw);
+            if column.descending {
+                raw.iter_mut().for_each(|k| *k = u64::MAX - 1 - (*k).min(u64::MAX - 2));
+            } else {
+                raw.iter_mut().for_each(|k| *k = (*k).min(u64::MAX - 2) + 1);
             }
+            return;
         }
         raw.extend(docs.iter().enumerate().map(|(i, d)| column.key(*d, scores.map_or(0.0, |s| s[i]))));
     }

@@ -173,9 +173,7 @@ fn read_iso(text: &str, strict: bool) -> Option<Fields> {
         }
     }
     if at < b.len() {
-        if fields.hour.is_none() {
-            return None;
-        }
+        fields.hour?;
         fields.offset = Some(if &text[at..] == "Z" { 0 } else { offset_seconds(&text[at..])? });
     }
     Some(fields)

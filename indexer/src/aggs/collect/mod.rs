@@ -231,10 +231,10 @@ impl Input {
     }
 
     fn text_key(&self, text: String) -> Key {
-        if self.is_ip() {
-            if let Some(n) = values::address(&text) {
-                return Key::Ip(n);
-            }
+        if self.is_ip()
+            && let Some(n) = values::address(&text)
+        {
+            return Key::Ip(n);
         }
         Key::Str(text)
     }

@@ -376,10 +376,8 @@ impl Choose {
                 }
                 Some(Choice::Regex(text)) => {
                     if input.columns.iter().any(|c| !matches!(c.kind, ColumnKind::Str(_))) || input.is_ip() {
-                        return Err(Refusal::shard_argument(format!(
-                            "Aggregation [terms] cannot support regular expression style include/exclude settings as they can \
-                             only be applied to string fields. Use an array of values for include/exclude clauses"
-                        )));
+                        return Err(Refusal::shard_argument("Aggregation [terms] cannot support regular expression style include/exclude settings as they can \
+                             only be applied to string fields. Use an array of values for include/exclude clauses".to_string()));
                     }
                     Wanted::Pattern(pattern::lucene(text, false)?)
                 }

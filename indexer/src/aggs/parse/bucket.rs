@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::Options;
 use crate::aggs::MAX_BUCKETS;
 use crate::aggs::ast::{
-    Choice, Composite, CompositeOn, CompositeSource, DateHistogram, Histogram, Kind, OrderBy, RangeOn, RangeSpec,
+    Choice, Composite, CompositeOn, CompositeSource, DateHistogram, Ends, Histogram, Kind, OrderBy, RangeOn, RangeSpec,
     Source, Terms,
 };
 use crate::query::{Refusal, dsl};
@@ -193,7 +193,7 @@ fn offset(o: &Options) -> Result<i64, Refusal> {
     }
 }
 
-fn ends(o: &Options, key: &str) -> Result<Option<(Option<Value>, Option<Value>)>, Refusal> {
+fn ends(o: &Options, key: &str) -> Result<Option<Ends<Value>>, Refusal> {
     let Some(value) = o.get(key) else { return Ok(None) };
     let map = value.as_object().ok_or_else(|| o.bad(key, "an object with [min] and [max] is needed"))?;
     if let Some(other) = map.keys().find(|k| !matches!(k.as_str(), "min" | "max")) {
@@ -264,17 +264,17 @@ fn histogram(o: &Options) -> Result<Kind, Refusal> {
     if interval <= 0.0 {
         return Err(Refusal::argument("[interval] must be >0 for histogram aggregation [".to_string() + o.agg + "]"));
     }
-    let numbers = |key: &str| -> Result<Option<(Option<f64>, Option<f64>)>, Refusal> {
+    let numbers = |key: &str| -> Result<Option<Ends<f64>>, Refusal> {
         let Some((min, max)) = ends(o, key)? else { return Ok(None) };
         let number = |v: Option<Value>| v.map(|v| dsl::number(o.kind, key, &v)).transpose();
         let (min, max) = (number(min)?, number(max)?);
-        if let (Some(a), Some(b)) = (min, max) {
-            if a > b {
-                return Err(Refusal::argument(format!(
-                    "Invalid extended_bounds: [min] is greater than [max] in [{}]",
-                    o.agg
-                )));
-            }
+        if let (Some(a), Some(b)) = (min, max)
+            && a > b
+        {
+            return Err(Refusal::argument(format!(
+                "Invalid extended_bounds: [min] is greater than [max] in [{}]",
+                o.agg
+            )));
         }
         Ok(Some((min, max)))
     };

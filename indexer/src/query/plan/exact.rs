@@ -119,15 +119,16 @@ impl Planner<'_> {
             let list = values.iter().map(|v| terms::text(place, &terms::as_text(v)));
             return Ok(constant(Box::new(TermSetQuery::new(list))));
         }
-        if values.len() > UNION_TERMS_MAX && matches!(field.es_type, EsType::Long | EsType::Double) {
-            if let Some(place) = Self::exact_place(&field) {
-                let mut list = Vec::new();
-                for v in values {
-                    let (number, whole) = terms::as_number(v)?;
-                    list.extend(terms::number(place, number, whole));
-                }
-                return Ok(constant(Box::new(TermSetQuery::new(list))));
+        if values.len() > UNION_TERMS_MAX
+            && matches!(field.es_type, EsType::Long | EsType::Double)
+            && let Some(place) = Self::exact_place(&field)
+        {
+            let mut list = Vec::new();
+            for v in values {
+                let (number, whole) = terms::as_number(v)?;
+                list.extend(terms::number(place, number, whole));
             }
+            return Ok(constant(Box::new(TermSetQuery::new(list))));
         }
         let queries = values.iter().map(|v| self.term_in(&field, v, false)).collect::<Result<Vec<_>, _>>()?;
         Ok(constant(any_of(queries)))

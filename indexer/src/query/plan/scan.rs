@@ -66,10 +66,10 @@ impl Scan {
         let mut taken = 0;
         while stream.advance() {
             let value = stream.key().get(self.head.len()..).unwrap_or_default();
-            if let Some(matcher) = &self.matcher {
-                if !std::str::from_utf8(value).is_ok_and(|v| matcher(v)) {
-                    continue;
-                }
+            if let Some(matcher) = &self.matcher
+                && !std::str::from_utf8(value).is_ok_and(|v| matcher(v))
+            {
+                continue;
             }
             let mut postings = inverted.read_block_postings_from_terminfo(stream.value(), IndexRecordOption::Basic)?;
             loop {

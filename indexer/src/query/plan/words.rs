@@ -70,17 +70,16 @@ pub fn tokens(text: &str, analyzer: Option<&str>) -> Result<Vec<tantivy::tokeniz
     })
 }
 
+/// Where a field's words are, and those of a text with their positions.
+type Words<'f> = (&'f Place, Vec<(usize, Term)>);
+
 fn scored(term: Term) -> Planned {
     Box::new(TermQuery::new(term, IndexRecordOption::WithFreqs))
 }
 
 impl Planner<'_> {
     /// The words of a text for a field whose strings are split; `None` when the field takes whole values.
-    fn words_of<'f>(
-        &self,
-        field: &'f FieldRef,
-        text: &Text,
-    ) -> Result<Option<(&'f Place, Vec<(usize, Term)>)>, Refusal> {
+    fn words_of<'f>(&self, field: &'f FieldRef, text: &Text) -> Result<Option<Words<'f>>, Refusal> {
         let Some(place) = field.text.as_ref().filter(|_| field.es_type == EsType::Text) else { return Ok(None) };
         let words = analyze(&terms::as_text(&text.value), text.analyzer.as_deref())?;
         if words.len() > WORDS_MAX {

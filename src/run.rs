@@ -20,6 +20,9 @@ const SAME_WISH: Duration = Duration::from_millis(500);
 
 type Running = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 
+/// How one role ended: its name and what it said.
+type End = Result<(&'static str, Result<(), String>), tokio::task::JoinError>;
+
 /// A role that is ready to run.
 pub struct Role {
     name: &'static str,
@@ -87,8 +90,7 @@ pub async fn until_signal(roles: Vec<Role>) -> Result<(), String> {
         first = tasks.join_next() => first,
     };
     let mut outcome = Ok(());
-    let mut note = |end: Option<Result<(&'static str, Result<(), String>), tokio::task::JoinError>>,
-                    ended: &mut Vec<&'static str>| {
+    let mut note = |end: Option<End>, ended: &mut Vec<&'static str>| {
         let failed = match end {
             Some(Ok((name, result))) => {
                 ended.push(name);

@@ -192,6 +192,8 @@ fn a_body_over_the_limit_is_refused_with_413() {
 #[test]
 fn what_is_not_supported_is_refused_and_never_wrong() {
     let mut place = started(&[Part::Indexer]);
+    let one = "{\"create\":{\"_index\":\"logs-weir\"}}\n{\"message\":\"supported\"}\n";
+    assert_eq!(bulk(&place, "application/x-ndjson", one.as_bytes()).status, 200);
     for query in [json!({"query": {"geo_distance": {}}}), json!({"query": {"match_all": {}}, "knn": {}})] {
         let body = query.to_string();
         let answer =

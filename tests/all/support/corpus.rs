@@ -65,6 +65,8 @@ pub struct Line {
 pub struct Load {
     /// The lines of each container, in order.
     pub containers: Vec<Vec<Line>>,
+    /// Which containers carry the label `weir.pipeline=access`.
+    pub access_logs: Vec<bool>,
 }
 
 /// A line without its tag.
@@ -74,15 +76,23 @@ struct Sample {
     kept: bool,
 }
 
+/// Samples of one format.
+struct Group {
+    samples: Vec<Sample>,
+    /// An access log, whose lines state no level: the container has to say that it writes one.
+    is_access_log: bool,
+}
+
 impl Load {
     /// `lines_each` lines for each of [`CONTAINERS`] containers.
     pub fn new(lines_each: usize) -> Self {
         let groups = samples();
+        let own = |container: usize| groups.iter().skip(container % groups.len()).step_by(CONTAINERS);
+        let access_logs = (0..CONTAINERS).map(|container| own(container).any(|group| group.is_access_log)).collect();
         let containers = (0..CONTAINERS)
             .map(|container| {
-                let own = groups.iter().skip(container % groups.len()).step_by(CONTAINERS);
                 let mut lines = Vec::with_capacity(lines_each);
-                for sample in own.flatten().cycle().take(lines_each) {
+                for sample in own(container).flat_map(|group| &group.samples).cycle().take(lines_each) {
                     let tag = Tag { container: container as u8, number: lines.len() as u32 };
                     // Both outputs, in stretches: their records alternate in the file.
                     let to_stderr = tag.number % 16 >= 13;
@@ -96,7 +106,7 @@ impl Load {
                 lines
             })
             .collect();
-        Self { containers }
+        Self { containers, access_logs }
     }
 
     /// The tags of the lines that the policy keeps.
@@ -140,7 +150,8 @@ impl Load {
     }
 }
 
-/// The tag at the end of the line; in a JSON object at the end of its message.
+/// The tag at the end of the line; in a JSON object at the end of its message, in a line that ends in quotes within
+/// them, where an access log has what a browser says of itself.
 fn tagged(text: &str, tag: Tag) -> String {
     if let Ok(Value::Object(mut object)) = serde_json::from_str(text) {
         for key in ["msg", "message", "event"] {
@@ -150,26 +161,29 @@ fn tagged(text: &str, tag: Tag) -> String {
             }
         }
     }
-    format!("{text} {tag}")
+    match text.strip_suffix('"') {
+        Some(text) => format!("{text} {tag}\""),
+        None => format!("{text} {tag}"),
+    }
 }
 
 /// All samples in groups of one format each. A short group is repeated, so that every format has its share.
-fn samples() -> Vec<Vec<Sample>> {
+fn samples() -> Vec<Group> {
     let mut groups = levels();
     groups.extend(pipelines());
     for group in &mut groups {
-        while group.len() < GROUP_LINES_MIN && !group.is_empty() {
-            group.extend_from_within(..);
+        while group.samples.len() < GROUP_LINES_MIN && !group.samples.is_empty() {
+            group.samples.extend_from_within(..);
         }
     }
-    groups.retain(|group| !group.is_empty());
+    groups.retain(|group| !group.samples.is_empty());
     assert!(!groups.is_empty(), "no samples");
     groups
 }
 
 /// The samples of `pipelines/`: `NAME.in` has lines (and, after `#`, the fields that they come with), `NAME.out` what
 /// becomes of them, level included.
-fn pipelines() -> Vec<Vec<Sample>> {
+fn pipelines() -> Vec<Group> {
     let folder = repository().join("pipelines");
     let mut groups = Vec::new();
     for conf in paths(&folder, "conf") {
@@ -179,27 +193,38 @@ fn pipelines() -> Vec<Vec<Sample>> {
         }
         let input = fs::read_to_string(conf.with_extension("in")).unwrap();
         let output = fs::read_to_string(conf.with_extension("out")).unwrap();
-        let lines: Vec<&str> = input.lines().filter(|line| !line.starts_with("# {") && !line.is_empty()).collect();
         let mut results = output.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        assert_eq!(lines.len(), output.lines().count(), "{}: a line without its result", conf.display());
-        let mut group = Vec::new();
-        for line in lines {
-            let result = results.next().unwrap();
-            let level = result["log"]["level"].as_str().unwrap_or("-");
-            group.push(Sample { text: line.to_owned(), kept: !DROPPED.contains(&level) });
+        let mut group = Group { samples: Vec::new(), is_access_log: false };
+        let mut image = String::new();
+        for line in input.lines().filter(|line| !line.is_empty()) {
+            if let Some(Ok(fields)) = line.strip_prefix("# ").map(serde_json::from_str::<Value>) {
+                image = fields["container"]["image"]["name"].as_str().unwrap_or_default().to_owned();
+                continue;
+            }
+            let result = results.next().unwrap_or_else(|| panic!("{}: no result of {line}", conf.display()));
+            group.is_access_log |= image.contains("nginx");
+            // What another image's lines mean cannot be shown in a container that says it writes an access log.
+            if image.is_empty() || image.contains("nginx") {
+                let level = result["log"]["level"].as_str().unwrap_or("-");
+                group.samples.push(Sample { text: line.to_owned(), kept: !DROPPED.contains(&level) });
+            }
         }
+        assert!(results.next().is_none(), "{}: a result too many", conf.display());
         groups.push(group);
     }
     groups
 }
 
 /// The lines of `levels/*.jsonl`, which state the true level of each.
-fn levels() -> Vec<Vec<Sample>> {
+fn levels() -> Vec<Group> {
     let Some(folder) = shared().map(|shared| shared.join("data/levels")).filter(|folder| folder.is_dir()) else {
         say::left_out("lines of the shared data in the tests on real Docker", "there is no ../shared/data/levels");
         return Vec::new();
     };
-    let group = |path: &PathBuf| fs::read_to_string(path).unwrap().lines().map(level_sample).collect();
+    let group = |path: &PathBuf| Group {
+        samples: fs::read_to_string(path).unwrap().lines().map(level_sample).collect(),
+        is_access_log: false,
+    };
     paths(&folder, "jsonl").iter().map(group).collect()
 }
 

@@ -13,6 +13,7 @@ mod async_search;
 mod bulk;
 mod cat;
 mod cluster;
+mod cluster_settings;
 mod delete_by_query;
 pub mod doc;
 mod field_caps;
@@ -43,6 +44,7 @@ pub static ENDPOINTS: &[&[Endpoint]] = &[
     doc::ENDPOINTS,
     indices::ENDPOINTS,
     cluster::ENDPOINTS,
+    cluster_settings::ENDPOINTS,
     cat::ENDPOINTS,
     search::ENDPOINTS,
     scroll::ENDPOINTS,

@@ -208,6 +208,13 @@ pub(super) fn request(query: &Query, body: Option<&Value>, look: Look) -> Result
     {
         return Err(Error::illegal_argument(format!("No search type for [{kind}]")));
     }
+    for (name, least) in
+        [("batched_reduce_size", 2), ("pre_filter_shard_size", 1), ("max_concurrent_shard_requests", 1)]
+    {
+        if query.number(name)?.is_some_and(|n| n < least) {
+            return Err(Error::illegal_argument(format!("{name} must be >= {least}")));
+        }
+    }
     if look.total_as_int {
         let said =
             body.is_some_and(|b| b.get("track_total_hits").is_some()) || query.text("track_total_hits").is_some();
@@ -259,8 +266,40 @@ pub(super) fn shards(view: &View) -> Value {
 }
 
 fn total(count: Option<u64>, more: bool, look: Look) -> Option<Value> {
+    if count.is_none() && look.total_as_int {
+        return Some((-1).into());
+    }
     count.map(|n| {
         if look.total_as_int { n.into() } else { json!({"value": n, "relation": if more { "gte" } else { "eq" }}) }
+    })
+}
+
+/// Puts into `terms` queries the values that stand in documents.
+pub(super) fn look_up(context: &Context, query: &mut query::Query) -> std::result::Result<(), Refusal> {
+    query.walk_mut(&mut |q| {
+        let query::ast::Kind::TermsLookup { field, index, id, path } = &q.kind else { return Ok(()) };
+        let mut values = Vec::new();
+        let indices = context.store.resolve(index, Choice::default())?;
+        let got = match indices.first() {
+            Some(index) => context.store.get(index, id)?,
+            None => None,
+        };
+        if let Some(got) = got {
+            let source: Value = serde_json::from_str(&got.source).map_err(|e| Refusal::internal(e.to_string()))?;
+            crate::search::source::leaves(&source, &mut String::new(), &mut |at, value| {
+                if at == path {
+                    values.push(value.clone());
+                }
+            });
+        }
+        if values.len() > query::ast::MAX_TERMS {
+            return Err(Refusal::shard_argument(format!(
+                "[terms] lookup of more than [{}] values",
+                query::ast::MAX_TERMS
+            )));
+        }
+        q.kind = query::ast::Kind::Terms { field: field.clone(), values };
+        Ok(())
     })
 }
 
@@ -275,6 +314,10 @@ pub(super) fn answer(
 ) -> std::result::Result<Answer, Refusal> {
     request.check(scroll.is_some())?;
     let now = now();
+    look_up(context, &mut request.query)?;
+    if let Some(filter) = &mut request.post_filter {
+        look_up(context, filter)?;
+    }
     let in_pit = request.pit.is_some();
     if request.sort.is_empty() && (scroll.is_some() || in_pit) {
         request.sort.push(Key { by: By::Score, descending: true });
@@ -478,6 +521,7 @@ async fn count(call: Call) -> Result<Reply> {
     let choice = choice(&call.query)?;
     let expression = call.part("index").unwrap_or("_all").to_string();
     let (count, shards) = blocking(&call.context, move |context| {
+        look_up(context, &mut query)?;
         let view = context.store.search_view(&expression, choice)?;
         let budget = Budget::new(None, None);
         let n = run::count(&view, &query, min_score, terminate_after, now(), &budget)?;

@@ -44,6 +44,24 @@ impl Query {
         Kind::Bool(Bool { filter: queries, ..Bool::default() }).into()
     }
 
+    /// Calls `change` for this query and every one inside it.
+    pub fn walk_mut<E>(&mut self, change: &mut dyn FnMut(&mut Query) -> Result<(), E>) -> Result<(), E> {
+        change(self)?;
+        match &mut self.kind {
+            Kind::Bool(b) => {
+                let Bool { must, should, must_not, filter, .. } = b;
+                must.iter_mut().chain(should).chain(must_not).chain(filter).try_for_each(|q| q.walk_mut(change))
+            }
+            Kind::ConstantScore(q) | Kind::Nested(q) => q.walk_mut(change),
+            Kind::DisMax { queries, .. } => queries.iter_mut().try_for_each(|q| q.walk_mut(change)),
+            Kind::Boosting { positive, negative, .. } => {
+                positive.walk_mut(change)?;
+                negative.walk_mut(change)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Calls `see` for this query and every one inside it.
     pub fn walk<'a>(&'a self, see: &mut dyn FnMut(&'a Query)) {
         see(self);
@@ -84,6 +102,8 @@ pub enum Kind {
     Term { field: String, value: Value, any_case: bool },
     /// `terms`.
     Terms { field: String, values: Vec<Value> },
+    /// `terms` whose values stand in a document.
+    TermsLookup { field: String, index: String, id: String, path: String },
     /// `terms_set`.
     TermsSet { field: String, values: Vec<Value>, required: Required },
     /// `range`.

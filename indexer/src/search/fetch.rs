@@ -67,11 +67,11 @@ impl Wanted {
                     }
                 }
                 // Empty ones are sent by Grafana.
-                "script_fields" | "runtime_mappings" | "indices_boost" | "ext" | "rescore" | "suggest" | "collapse"
-                | "knn" | "rank" | "retriever"
+                "script_fields" | "runtime_mappings" | "ext" | "rescore" | "suggest" | "collapse" | "knn" | "rank"
+                | "retriever"
                     if value.as_object().is_some_and(Map::is_empty) || value.as_array().is_some_and(Vec::is_empty) => {}
-                "script_fields" | "runtime_mappings" | "indices_boost" | "rescore" | "suggest" | "collapse" | "knn"
-                | "rank" | "retriever" | "ext" => {
+                "script_fields" | "runtime_mappings" | "rescore" | "suggest" | "collapse" | "knn" | "rank"
+                | "retriever" | "ext" => {
                     return Err(Refusal::unsupported(format!("[{key}]")));
                 }
                 _ if others.contains(&key.as_str()) => {}
@@ -117,7 +117,8 @@ fn named(key: &str, value: &Value) -> Result<Vec<(String, Option<String>)>, Refu
                 for (k, v) in map {
                     match k.as_str() {
                         "field" => name = v.as_str().map(str::to_string),
-                        "format" => format = v.as_str().map(str::to_string),
+                        // The name for "as the mapping says", from before that was the default.
+                        "format" => format = v.as_str().filter(|f| *f != "use_field_mapping").map(str::to_string),
                         "include_unmapped" => {
                             if dsl::boolean(key, k, v)? {
                                 return Err(Refusal::unsupported("[fields] with [include_unmapped]"));
@@ -391,6 +392,11 @@ fn from_columns(
         let mut values: Vec<Value> = Vec::new();
         for column in open(reader, &field)? {
             for raw in column.column.values_for_doc(at.doc_id) {
+                let pattern = format.filter(|_| !matches!(column.kind, Kind::Date | Kind::Str(_) | Kind::Bool));
+                if let (Some(pattern), Some(n)) = (pattern, column.number(raw)) {
+                    values.push(crate::aggs::output::decimal(pattern, n).into());
+                    continue;
+                }
                 values.push(match &column.kind {
                     Kind::I64 => i64::from_u64(raw).into(),
                     Kind::U64 => raw.into(),

@@ -260,7 +260,12 @@ impl Words {
                 let fields: Vec<String> = t.fields.iter().map(|(f, _)| f.clone()).collect();
                 self.node(t, &t.node, &fields, mapping)?;
             }
-            Kind::MatchAll | Kind::MatchNone | Kind::Range(_) | Kind::Exists { .. } | Kind::Ids(_) => {}
+            Kind::MatchAll
+            | Kind::MatchNone
+            | Kind::TermsLookup { .. }
+            | Kind::Range(_)
+            | Kind::Exists { .. }
+            | Kind::Ids(_) => {}
         }
         Ok(())
     }

@@ -78,6 +78,8 @@ pub struct Request {
     pub pit: Option<Pit>,
     /// Slice of a scroll.
     pub slice: Option<Slice>,
+    /// Factors on the scores of indices, by name or pattern; the first that fits counts.
+    pub index_boosts: Vec<(String, f32)>,
 }
 
 impl Default for Request {
@@ -98,11 +100,12 @@ impl Default for Request {
             terminate_after: None,
             pit: None,
             slice: None,
+            index_boosts: Vec::new(),
         }
     }
 }
 
-const OWN: [&str; 18] = [
+const OWN: [&str; 19] = [
     "query",
     "post_filter",
     "from",
@@ -121,6 +124,7 @@ const OWN: [&str; 18] = [
     "fields",
     "filter",
     "batched_reduce_size",
+    "indices_boost",
 ];
 
 fn count(key: &str, value: &Value) -> Result<usize, Refusal> {
@@ -187,6 +191,7 @@ impl Request {
                 "terminate_after" => r.terminate_after = Some(count(key, value)? as u64).filter(|n| *n > 0),
                 "pit" => r.pit = Some(pit(value)?),
                 "slice" => r.slice = Some(slice(value)?),
+                "indices_boost" => r.index_boosts = boosts(value)?,
                 _ => {}
             }
         }
@@ -281,6 +286,19 @@ impl Request {
 
 fn names(text: &str) -> Vec<String> {
     text.split(',').map(str::trim).filter(|s| !s.is_empty()).map(str::to_string).collect()
+}
+
+fn boosts(value: &Value) -> Result<Vec<(String, f32)>, Refusal> {
+    let maps: Vec<&Map<String, Value>> = match value {
+        Value::Object(map) => vec![map],
+        Value::Array(list) => list.iter().filter_map(Value::as_object).collect(),
+        _ => return Err(Refusal::parsing("[indices_boost] must be an object or a list")),
+    };
+    let mut found = Vec::new();
+    for (name, boost) in maps.into_iter().flatten() {
+        found.push((name.clone(), dsl::number("search", "indices_boost", boost)? as f32));
+    }
+    Ok(found)
 }
 
 fn pit(value: &Value) -> Result<Pit, Refusal> {

@@ -17,6 +17,7 @@ use crate::aggs::ast::{Agg, Kind};
 use crate::aggs::collect::{Collectors, Scores, Segment};
 use crate::aggs::partial::Partial;
 use crate::aggs::render;
+use crate::mapping::wildcard;
 use crate::query::plan::column_range::{ColumnRange, End};
 use crate::query::plan::{Planned, Planner};
 use crate::query::{Query, Refusal};
@@ -165,6 +166,10 @@ impl<'a> Search<'a> {
             let mut query = planner.plan(&self.request.query)?;
             if let Some(filter) = &self.request.post_filter {
                 planner.plan(filter)?; // Refused before anything is counted.
+            }
+            let boost = self.request.index_boosts.iter().find(|(n, _)| wildcard(n, &part.index_name));
+            if let Some((_, boost)) = boost {
+                query = Box::new(tantivy::query::BoostQuery::new(query, *boost));
             }
             if let Some(slice) = self.request.slice {
                 query = Box::new(BooleanQuery::new(vec![

@@ -28,6 +28,19 @@ pub struct State {
     contexts: Mutex<HashMap<String, Context>>,
     number: AtomicU64,
     random: std::collections::hash_map::RandomState,
+    /// Cluster settings of searches that were set: limits, and as they were given.
+    settings: Mutex<Limits>,
+}
+
+/// Limits that `PUT _cluster/settings` may set.
+#[derive(Clone, Debug, Default)]
+pub struct Limits {
+    /// `search.max_buckets`
+    pub max_buckets: Option<usize>,
+    /// `search.max_keep_alive`
+    pub max_keep_alive: Option<Duration>,
+    /// What was set: (persistent, transient).
+    pub given: [serde_json::Map<String, serde_json::Value>; 2],
 }
 
 /// A scroll, a point in time, or the answer of an asynchronous search.
@@ -69,6 +82,7 @@ impl Default for State {
             contexts: Mutex::new(HashMap::new()),
             number: AtomicU64::new(0),
             random: std::collections::hash_map::RandomState::new(),
+            settings: Mutex::new(Limits::default()),
         }
     }
 }
@@ -76,7 +90,30 @@ impl Default for State {
 impl State {
     /// How many buckets an answer may hold, where it is not the default.
     pub fn buckets(&self) -> Option<usize> {
-        None
+        self.limits().max_buckets
+    }
+
+    /// The limits that were set.
+    pub fn limits(&self) -> Limits {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sets limits.
+    pub fn set_limits(&self, limits: Limits) {
+        *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = limits;
+    }
+
+    fn check_keep(&self, keep: Duration, what: &str) -> Result<(), Refusal> {
+        let most = self.limits().max_keep_alive.unwrap_or(KEEP_ALIVE_MAX);
+        if keep > most {
+            return Err(Refusal::argument(format!(
+                "Keep alive for {what} ({}) is too large. It must be less than ({}). This limit can be set by changing the \
+                 [search.max_keep_alive] cluster level setting.",
+                short(keep),
+                short(most)
+            )));
+        }
+        Ok(())
     }
 
     /// Waits for the right to search.
@@ -108,7 +145,7 @@ impl State {
 
     /// Keeps something under a new id.
     pub fn open(&self, view: Arc<View>, kind: ContextKind, keep: Duration) -> Result<String, Refusal> {
-        check_keep(keep)?;
+        self.check_keep(keep, if matches!(kind, ContextKind::Scroll { .. }) { "scroll" } else { "request" })?;
         let number = self.number.fetch_add(1, Ordering::Relaxed);
         let word = |salt: u64| {
             let mut hasher = self.random.build_hasher();
@@ -132,11 +169,12 @@ impl State {
 
     /// What is kept under an id; it is kept on, for as long as asked or as before.
     pub fn get(&self, id: &str, keep: Option<Duration>) -> Result<Context, Refusal> {
-        if let Some(keep) = keep {
-            check_keep(keep)?;
-        }
         let mut contexts = self.locked();
         let context = contexts.get_mut(id).ok_or_else(|| Refusal::no_context(id))?;
+        if let Some(keep) = keep {
+            let scroll = matches!(context.kind, ContextKind::Scroll { .. });
+            self.check_keep(keep, if scroll { "scroll" } else { "request" })?;
+        }
         context.keep = keep.unwrap_or(context.keep);
         context.until = Instant::now() + context.keep;
         Ok(context.clone())
@@ -167,13 +205,14 @@ impl State {
     }
 }
 
-fn check_keep(keep: Duration) -> Result<(), Refusal> {
-    if keep > KEEP_ALIVE_MAX {
-        return Err(Refusal::argument(format!(
-            "Keep alive for request ({}s) is too large. It must be less than (1d). This limit can be set by changing the \
-             [search.max_keep_alive] cluster level setting.",
-            keep.as_secs()
-        )));
+/// A span as Elasticsearch writes it: `2m`, `1d`.
+fn short(span: Duration) -> String {
+    let s = span.as_secs();
+    match (s % 86_400 == 0, s % 3600 == 0, s % 60 == 0) {
+        _ if s == 0 => format!("{}ms", span.as_millis()),
+        (true, ..) => format!("{}d", s / 86_400),
+        (_, true, _) => format!("{}h", s / 3600),
+        (_, _, true) => format!("{}m", s / 60),
+        _ => format!("{s}s"),
     }
-    Ok(())
 }

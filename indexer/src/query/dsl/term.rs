@@ -62,6 +62,7 @@ fn values(what: &str, value: &Value) -> Result<Vec<Value>, Refusal> {
 pub(super) fn terms(body: &Value) -> Result<Query, Refusal> {
     let mut query = Query::none();
     let mut found: Option<(String, Vec<Value>)> = None;
+    let mut lookup = None;
     for (key, value) in members("terms", body)? {
         if !value.is_array() && common(&mut query, key, value)? {
             continue;
@@ -71,12 +72,38 @@ pub(super) fn terms(body: &Value) -> Result<Query, Refusal> {
                 "[terms] query doesn't support multiple fields, found [{first}] and [{key}]"
             )));
         }
+        if value.is_object() {
+            lookup = Some(self::lookup(key, value)?);
+            found = Some((key.clone(), Vec::new()));
+            continue;
+        }
         found = Some((key.clone(), values("terms", value)?));
+    }
+    if let Some(kind) = lookup {
+        query.kind = kind;
+        return Ok(query);
     }
     let (field, values) =
         found.ok_or_else(|| Refusal::parsing("[terms] query requires a field name, followed by array of terms"))?;
     query.kind = Kind::Terms { field, values };
     Ok(query)
+}
+
+fn lookup(field: &str, value: &Value) -> Result<Kind, Refusal> {
+    let (mut index, mut id, mut path) = (None, None, None);
+    for (key, value) in members("terms", value)? {
+        match key.as_str() {
+            "index" => index = Some(string("terms", key, value)?),
+            "id" => id = Some(string("terms", key, value)?),
+            "path" => path = Some(string("terms", key, value)?),
+            "type" | "routing" => {}
+            _ => return Err(Refusal::parsing(format!("[terms] query does not support [{key}] within lookup element"))),
+        }
+    }
+    match (index, id, path) {
+        (Some(index), Some(id), Some(path)) => Ok(Kind::TermsLookup { field: field.to_string(), index, id, path }),
+        _ => Err(Refusal::argument("[terms] query lookup element requires specifying the index, the id and the path.")),
+    }
 }
 
 pub(super) fn terms_set(body: &Value) -> Result<Query, Refusal> {

@@ -73,6 +73,7 @@ impl<'a> Planner<'a> {
             }
             Kind::Term { field, value, any_case } => self.term(field, value, *any_case)?,
             Kind::Terms { field, values } => self.terms(field, values)?,
+            Kind::TermsLookup { .. } => return Err(Refusal::unsupported("[terms] lookup in this place")),
             Kind::TermsSet { field, values, required } => self.terms_set(field, values, required)?,
             Kind::Range(range) => self.range(range)?,
             Kind::Exists { field } => self.exists(field)?,

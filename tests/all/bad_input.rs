@@ -84,7 +84,7 @@ fn garbage_on_the_beats_port() {
     let mut writer = Writer::connect(place.beats);
     writer.send(&[window(1), event(1, "{\"message\": no-json-at-all")].concat());
     assert_eq!(writer.acknowledged(), Some(1));
-    let query = json!({"query": {"bool": {"filter": [{"term": {"tags": "_jsonparsefailure"}}]}}});
+    let query = json!({"query": {"bool": {"filter": [{"term": {"tags.keyword": "_jsonparsefailure"}}]}}});
     until("the event that is no JSON", SOON, || {
         let answer = http::post(place.search, "/logs-weir/_search", &query)?;
         let message = answer["hits"]["hits"][0]["_source"]["message"].as_str().unwrap_or_default();
@@ -194,7 +194,7 @@ fn what_is_not_supported_is_refused_and_never_wrong() {
     let mut place = started(&[Part::Indexer]);
     let one = "{\"create\":{\"_index\":\"logs-weir\"}}\n{\"message\":\"supported\"}\n";
     assert_eq!(bulk(&place, "application/x-ndjson", one.as_bytes()).status, 200);
-    for query in [json!({"query": {"geo_distance": {}}}), json!({"query": {"match_all": {}}, "knn": {}})] {
+    for query in [json!({"query": {"geo_distance": {}}}), json!({"knn": {"field": "v", "query_vector": [1], "k": 1}})] {
         let body = query.to_string();
         let answer =
             http::ask(place.search, "POST", "/logs-weir/_search", "application/json", body.as_bytes()).unwrap();

@@ -38,23 +38,13 @@ impl<'a> Writers<'a> {
         let volume = format!("{}:/load:ro", folder.display());
         for n in 0..load.containers.len() {
             let (name, number, rate) = (format!("wt-{n}"), n.to_string(), (RATE / CONTAINERS).to_string());
-            engine.docker(&[
-                "run",
-                "--detach",
-                "--network=none",
-                "--name",
-                &name,
-                "--volume",
-                &volume,
-                "--log-driver=json-file",
-                "--log-opt=max-size=1m",
-                "--log-opt=max-file=3",
-                BUSYBOX,
-                "sh",
-                "/load/write",
-                &number,
-                &rate,
-            ]);
+            let mut args = vec!["run", "--detach", "--network=none", "--name", &name, "--volume", &volume];
+            args.extend(["--log-driver=json-file", "--log-opt=max-size=1m", "--log-opt=max-file=3"]);
+            if load.access_logs[n] {
+                args.push("--label=weir.pipeline=access");
+            }
+            args.extend([BUSYBOX, "sh", "/load/write", &number, &rate]);
+            engine.docker(&args);
         }
         Self { engine, lines_each: load.containers[0].len() }
     }

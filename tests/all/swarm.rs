@@ -16,7 +16,7 @@ const DEPLOY: Duration = Duration::from_secs(180);
 const SEARCH: Duration = Duration::from_secs(120);
 
 /// A line that is kept, one that is dropped, then a sleep, so that the service does not end.
-const SERVICE: &str = "i=0; while [ $i -lt 50 ]; do echo \"ERROR swarm-kept-$i\"; echo \"DEBUG swarm-dropped-$i\"; i=$((i+1)); done; sleep 1000";
+const SERVICE: &str = "i=0; while [ $i -lt 50 ]; do echo \"ERROR: swarm-kept-$i\"; echo \"DEBUG: swarm-dropped-$i\"; i=$((i+1)); done; sleep 1000";
 
 #[test]
 fn the_stack_is_deployed_and_a_services_lines_are_found() {

@@ -208,7 +208,7 @@ impl State {
 /// A span as Elasticsearch writes it: `2m`, `1d`.
 fn short(span: Duration) -> String {
     let s = span.as_secs();
-    match (s % 86_400 == 0, s % 3600 == 0, s % 60 == 0) {
+    match (s.is_multiple_of(86_400), s.is_multiple_of(3_600), s.is_multiple_of(60)) {
         _ if s == 0 => format!("{}ms", span.as_millis()),
         (true, ..) => format!("{}d", s / 86_400),
         (_, true, _) => format!("{}h", s / 3600),

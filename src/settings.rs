@@ -38,7 +38,7 @@ impl Typed {
             }
             None => Sources::default(),
         };
-        sources.overlay_environment(&SECTIONS, std::env::vars());
+        sources.overlay_environment(&SECTIONS, std::env::vars())?;
         let mut mistakes = Vec::new();
         for assignment in &common.set {
             let parts = assignment.split_once('=').and_then(|(key, value)| Some((key.split_once('.')?, value)));

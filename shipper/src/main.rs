@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
-use weir_daemon::settings::Sources;
+use weir_daemon::settings::{Mistake, Sources};
 use weir_daemon::{Metrics, Shutdown, logging};
 use weir_shipper::{Config, Settings};
 
@@ -66,14 +66,15 @@ fn read_settings(arguments: &Arguments) -> Result<Config, Vec<String>> {
         }
         None => Sources::default(),
     };
-    sources.overlay_environment(&SECTIONS, std::env::vars());
+    let told = |mistakes: Vec<Mistake>| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>();
+    sources.overlay_environment(&SECTIONS, std::env::vars()).map_err(told)?;
     for pair in &arguments.set {
         let (key, value) = pair.split_once('=').ok_or_else(|| one(format!("--set {pair}: not KEY=VALUE")))?;
         sources.set("shipper", key, value);
     }
     let mut settings: Settings = sources.section("shipper").map_err(|error| one(error.to_string()))?;
     settings.paths.extend(arguments.path.iter().cloned());
-    settings.check().map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect())
+    settings.check().map_err(told)
 }
 
 async fn stop_on_signal(shutdown: Shutdown) {

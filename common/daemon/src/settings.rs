@@ -58,16 +58,35 @@ impl Sources {
         Ok(Self { table, origin: origin.to_owned() })
     }
 
-    /// Lays `WEIR_<SECTION>_<KEY>` variables over the file.
-    pub fn overlay_environment(&mut self, sections: &[&str], variables: impl Iterator<Item = (String, String)>) {
+    /// Lays `WEIR_<SECTION>_<KEY>` variables over the file. `WEIR_<SECTION>_<KEY>_FILE` names a file that holds the
+    /// value, as Docker's secrets come; a line end at its end is not part of it.
+    ///
+    /// # Errors
+    /// Every named file that cannot be read.
+    pub fn overlay_environment(
+        &mut self,
+        sections: &[&str],
+        variables: impl Iterator<Item = (String, String)>,
+    ) -> Result<(), Vec<Mistake>> {
+        let mut mistakes = Vec::new();
         for (name, value) in variables {
             let Some(rest) = name.strip_prefix("WEIR_") else { continue };
             let rest = rest.to_ascii_lowercase();
             let found = sections.iter().find_map(|s| rest.strip_prefix(s)?.strip_prefix('_').map(|key| (*s, key)));
-            if let Some((section, key)) = found {
-                self.set(section, key, &value);
+            match found {
+                Some((section, key)) if key.ends_with("_file") => match std::fs::read_to_string(&value) {
+                    Ok(text) => self.set_text(section, key.trim_end_matches("_file"), text.trim_end_matches(['\r', '\n'])),
+                    Err(error) => mistakes.push(Mistake::new(
+                        name,
+                        format!("{value} cannot be read: {error}"),
+                        "it names a file that holds the value, such as a Docker secret under /run/secrets",
+                    )),
+                },
+                Some((section, key)) => self.set(section, key, &value),
+                None => {}
             }
         }
+        if mistakes.is_empty() { Ok(()) } else { Err(mistakes) }
     }
 
     /// Sets one key from text: a TOML value where it reads as one (`true`, `5`, `["a"]`), else a string.
@@ -285,7 +304,9 @@ mod tests {
         let mut sources =
             Sources::parse("[shipper]\nsize = \"10MB\"\nwait = 3\nname = \"a\"", "weir.toml", &["shipper"]).unwrap();
         let variables = [("WEIR_SHIPPER_HOSTS", "a:1, b:2"), ("WEIR_SHIPPER_WAIT", "500ms"), ("HOME", "/")];
-        sources.overlay_environment(&["shipper"], variables.iter().map(|(k, v)| (k.to_string(), v.to_string())));
+        sources
+            .overlay_environment(&["shipper"], variables.iter().map(|(k, v)| (k.to_string(), v.to_string())))
+            .unwrap();
         sources.set("shipper", "name", "b");
         let example: Example = sources.section("shipper").unwrap();
         assert_eq!(
@@ -297,6 +318,19 @@ mod tests {
                 name: "b".into()
             }
         );
+    }
+
+    #[test]
+    fn a_secret_is_read_from_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("name");
+        std::fs::write(&path, "5\n").unwrap();
+        let mut sources = Sources::default();
+        let variable = |path: &str| [("WEIR_SHIPPER_NAME_FILE".to_owned(), path.to_owned())].into_iter();
+        sources.overlay_environment(&["shipper"], variable(&path.display().to_string())).unwrap();
+        assert_eq!(sources.section::<Example>("shipper").unwrap().name, "5");
+        let mistakes = sources.overlay_environment(&["shipper"], variable("/nowhere")).unwrap_err();
+        assert!(mistakes[0].to_string().contains("WEIR_SHIPPER_NAME_FILE: /nowhere cannot be read"), "{mistakes:?}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
-use weir_daemon::{Metrics, Shutdown};
+use weir_daemon::{Metrics, Shutdown, service};
 
 /// What one role may take to stop. Docker and Swarm kill a container ten seconds after asking it to stop; three roles in
 /// one process and a little air have to fit into that.
@@ -83,6 +83,8 @@ pub async fn until_signal(roles: Vec<Role>) -> Result<(), String> {
         told.push((role.name, role.shutdown));
         tasks.spawn(async move { (role.name, role.running.await) });
     }
+    let stopping = Shutdown::new();
+    tokio::spawn(service::notify(stopping.clone()));
     let mut ended = Vec::new();
     let first = tokio::select! {
         _ = interrupt.recv() => None,
@@ -108,6 +110,7 @@ pub async fn until_signal(roles: Vec<Role>) -> Result<(), String> {
     } else {
         tracing::info!("stopping");
     }
+    stopping.cancel();
     let asked = tokio::time::Instant::now();
     for (name, shutdown) in told {
         shutdown.cancel();

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use weir_daemon::settings::{Mistake, Sources};
-use weir_daemon::{Metrics, Shutdown, logging};
+use weir_daemon::{Metrics, Shutdown, admin, logging, service};
 use weir_shipper::{Config, Settings};
 
 /// The sections that `weir.toml` may have; only `[shipper]` is read here.
@@ -16,15 +16,25 @@ const SECTIONS: [&str; 4] = ["weir", "shipper", "aggregator", "indexer"];
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
+    /// What to do instead of shipping.
+    #[command(subcommand)]
+    task: Option<Task>,
     /// Settings file (TOML, section [shipper]).
-    #[arg(long, short)]
+    #[arg(long, short, global = true, env = "WEIR_CONFIG")]
     config: Option<PathBuf>,
     /// Any key of the section, as KEY=VALUE; goes before file and environment. May be given again.
-    #[arg(long = "set", short, value_name = "KEY=VALUE")]
+    #[arg(long = "set", short, global = true, value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// A glob of plain files to follow. May be given again.
     #[arg(long, value_name = "GLOB")]
     path: Vec<String>,
+}
+
+/// Tasks beside shipping.
+#[derive(Subcommand)]
+enum Task {
+    /// Ask the shipper that runs with these settings whether it is well; exits with 1 when it is not
+    Health,
 }
 
 fn main() -> ExitCode {
@@ -39,12 +49,16 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if let Some(Task::Health) = arguments.task {
+        return health(&config);
+    }
     // Only the connection lives here; the harvester has a thread of its own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let ended = runtime.map_err(|error| error.to_string()).and_then(|runtime| {
         runtime.block_on(async {
             let shutdown = Shutdown::new();
             tokio::spawn(stop_on_signal(shutdown.clone()));
+            tokio::spawn(service::notify(shutdown.clone()));
             weir_shipper::run(config, Metrics::new(), shutdown).await.map_err(|error| error.to_string())
         })
     });
@@ -52,6 +66,23 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn health(config: &Config) -> ExitCode {
+    let Some(address) = config.admin() else {
+        eprintln!("there is no admin port to ask: shipper.admin is empty");
+        return ExitCode::FAILURE;
+    };
+    match admin::ask_health(address) {
+        Ok((well, told)) => {
+            println!("{told}");
+            if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            eprintln!("http://{address}/health does not answer: {error} (is the shipper running?)");
             ExitCode::FAILURE
         }
     }

@@ -166,6 +166,11 @@ impl Config {
         self.docker_root.as_deref()
     }
 
+    /// Where `/metrics` and `/health` are answered, if anywhere.
+    pub fn admin(&self) -> Option<SocketAddr> {
+        self.admin
+    }
+
     /// Globs of plain files that are followed.
     pub fn paths(&self) -> &[String] {
         &self.paths

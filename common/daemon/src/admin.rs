@@ -1,7 +1,10 @@
 //! `GET /metrics` and `GET /health` for the roles that have no HTTP server of their own.
 
 use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -11,6 +14,11 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 
 use crate::{Metrics, Shutdown};
+
+/// Longest wait of [`ask_health`] for each step; less than what container health checks are given.
+const ASK_TIME_MAX: Duration = Duration::from_secs(3);
+/// Longest answer that [`ask_health`] reads: a line for each trouble.
+const ANSWER_BYTES_MAX: u64 = 64 << 10;
 
 /// What is wrong right now, by part. Empty means healthy. Cheap to clone; clones share the state.
 #[derive(Clone, Default)]
@@ -48,6 +56,25 @@ pub async fn serve(listener: TcpListener, metrics: Metrics, health: Health, shut
         .route("/health", get(|State((_, health)): State<(Metrics, Health)>| async move { health_answer(&health) }))
         .with_state((metrics, health));
     axum::serve(listener, app).with_graceful_shutdown(async move { shutdown.cancelled().await }).await
+}
+
+/// Asks the health page at `address` (on this machine where it listens on all): whether all is well, and what was said.
+/// For programs without an HTTP client of their own.
+///
+/// # Errors
+/// Nobody answers there in time, or something that is no health page.
+pub fn ask_health(mut address: SocketAddr) -> std::io::Result<(bool, String)> {
+    if address.ip().is_unspecified() {
+        address.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    let mut stream = TcpStream::connect_timeout(&address, ASK_TIME_MAX)?;
+    stream.set_read_timeout(Some(ASK_TIME_MAX))?;
+    stream.set_write_timeout(Some(ASK_TIME_MAX))?;
+    write!(stream, "GET /health HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.take(ANSWER_BYTES_MAX).read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or(std::io::ErrorKind::InvalidData)?;
+    Ok((head.starts_with("HTTP/1.1 200 "), body.to_owned()))
 }
 
 /// The answer to `GET /metrics`.

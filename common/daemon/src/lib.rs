@@ -1,6 +1,7 @@
 //! What every weir role has, in the order in which a starting process meets it: `settings` are read and checked,
 //! `logging` starts, `exposure` decides whether an address may be listened on, `tls` loads certificates, `files`
-//! locks the data folder and writes durably, `metrics` counts, `admin` answers `/metrics` and `/health`.
+//! locks the data folder and writes durably, `metrics` counts, `admin` answers `/metrics` and `/health`, `service` tells
+//! systemd.
 //!
 //! This crate knows nothing of log lines, pipelines or indices.
 
@@ -9,6 +10,7 @@ pub mod exposure;
 pub mod files;
 pub mod logging;
 pub mod metrics;
+pub mod service;
 pub mod settings;
 pub mod tls;
 

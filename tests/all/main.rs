@@ -5,9 +5,11 @@
 
 mod bad_input;
 mod demo;
+mod deploy;
 mod kills;
 mod real_client;
 mod real_docker;
 mod rules;
 mod support;
 mod swarm;
+mod three_nodes;

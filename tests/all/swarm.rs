@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::support::docker::{BUSYBOX, Engine};
-use super::support::{alone, repository, say, until};
+use super::support::{alone, images, repository, say, until};
 
 /// Ports that a swarm's node listens on; a swarm that runs here already has them.
 const SWARM_PORT: u16 = 2377;
@@ -32,12 +32,7 @@ fn the_stack_is_deployed_and_a_services_lines_are_found() {
     };
     engine.busybox();
     say::progress("swarm", "deploy/image");
-    let image = Command::new(repository().join("deploy/image"))
-        .args(["--tag", "weir:test", "--binary", env!("CARGO_BIN_EXE_weir")])
-        .env("DOCKER_HOST", engine.host())
-        .output()
-        .unwrap();
-    assert!(image.status.success(), "deploy/image: {}", String::from_utf8_lossy(&image.stderr));
+    images::load(&engine);
 
     engine.docker(&["swarm", "init", "--advertise-addr", "127.0.0.1"]);
     let _left = Swarm(&engine);
@@ -49,6 +44,7 @@ fn the_stack_is_deployed_and_a_services_lines_are_found() {
         .arg("weir")
         .env("DOCKER_HOST", engine.host())
         .env("WEIR_IMAGE", "weir:test")
+        .env("WEIR_SHIPPER_IMAGE", "weir-shipper:test")
         .env("WEIR_DOCKER_ROOT", engine.containers())
         .output()
         .unwrap();

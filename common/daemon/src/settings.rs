@@ -75,7 +75,9 @@ impl Sources {
             let found = sections.iter().find_map(|s| rest.strip_prefix(s)?.strip_prefix('_').map(|key| (*s, key)));
             match found {
                 Some((section, key)) if key.ends_with("_file") => match std::fs::read_to_string(&value) {
-                    Ok(text) => self.set_text(section, key.trim_end_matches("_file"), text.trim_end_matches(['\r', '\n'])),
+                    Ok(text) => {
+                        self.set_text(section, key.trim_end_matches("_file"), text.trim_end_matches(['\r', '\n']))
+                    }
                     Err(error) => mistakes.push(Mistake::new(
                         name,
                         format!("{value} cannot be read: {error}"),

@@ -21,6 +21,7 @@ pub const BUSYBOX: &str = "weir-test/busybox:1";
 pub struct Engine {
     child: Child,
     folder: PathBuf,
+    is_node: bool,
 }
 
 impl Engine {
@@ -29,6 +30,41 @@ impl Engine {
     /// # Errors
     /// Why this machine cannot run one.
     pub fn start(folder: &Path) -> Result<Self, String> {
+        let mut dockerd = Command::new("dockerd");
+        dockerd.arg("--data-root").arg(folder.join("data"));
+        Self::start_by(dockerd, folder, false)
+    }
+
+    /// Starts the engine of a node with a network of its own: `host` is its name and that of its network namespace. It
+    /// has its own processes and mounts as well, so that dropping it is like a cut of
+    /// its power, and so that each node's containers lie under `/var/lib/docker`, where the stack file looks for them.
+    ///
+    /// # Errors
+    /// Why this machine cannot run one.
+    pub fn start_node(folder: &Path, host: &str) -> Result<Self, String> {
+        const SCRIPT: &str = r#"hostname "$1" && mount --bind "$2" /var/lib/docker && shift 2 && exec dockerd "$@""#;
+        let data = folder.join("data");
+        for made in [&data, Path::new("/var/lib/docker")] {
+            fs::create_dir_all(made).map_err(|error| error.to_string())?;
+        }
+        // What a machine keeps in memory is gone when it starts again.
+        for left in ["exec", "pid"] {
+            let left = folder.join(left);
+            let gone = if left.is_dir() { fs::remove_dir_all(&left) } else { fs::remove_file(&left) };
+            match gone {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.to_string()),
+                _ => {}
+            }
+        }
+        let mut dockerd = Command::new("nsenter");
+        dockerd.arg(format!("--net=/var/run/netns/{host}"));
+        dockerd.args(["unshare", "--uts", "--pid", "--kill-child", "--mount-proc", "--propagation", "private"]);
+        dockerd.args(["sh", "-c", SCRIPT, "sh", host]).arg(&data);
+        dockerd.args(["--data-root", "/var/lib/docker", "--cgroup-parent", host]);
+        Self::start_by(dockerd, folder, true)
+    }
+
+    fn start_by(mut dockerd: Command, folder: &Path, is_node: bool) -> Result<Self, String> {
         if !rustix::process::geteuid().is_root() {
             return Err("starting a Docker engine needs root".to_owned());
         }
@@ -39,12 +75,10 @@ impl Engine {
         }
         fs::create_dir_all(folder).map_err(|error| error.to_string())?;
         let log = File::create(folder.join("dockerd.log")).map_err(|error| error.to_string())?;
-        let child = Command::new("dockerd")
+        let child = dockerd
             .args(["--bridge=none", "--iptables=false", "--ip6tables=false", "--log-level=warn"])
             // Where a containerd of the machine is running dockerd uses that one; these keep our containers apart.
             .args(["--containerd-namespace=weir-test", "--containerd-plugins-namespace=weir-test-plugins"])
-            .arg("--data-root")
-            .arg(folder.join("data"))
             .arg("--exec-root")
             .arg(folder.join("exec"))
             .arg("--pidfile")
@@ -56,7 +90,7 @@ impl Engine {
             .stderr(log)
             .spawn()
             .map_err(|error| format!("dockerd does not start: {error}"))?;
-        let mut engine = Self { child, folder: folder.to_owned() };
+        let mut engine = Self { child, folder: folder.to_owned(), is_node };
         let mut ended = None;
         until("dockerd", START, || {
             if let Ok(Some(status)) = engine.child.try_wait() {
@@ -72,6 +106,33 @@ impl Engine {
                 let last: Vec<&str> = log.lines().rev().take(3).collect();
                 Err(format!("dockerd ended at once ({status}): {}", last.join(" | ")))
             }
+        }
+    }
+
+    /// The files of a node as its own processes see them.
+    pub fn root(&self) -> PathBuf {
+        let first = self.first_process().expect("the node runs");
+        PathBuf::from(format!("/proc/{first}/root"))
+    }
+
+    /// The process that all others of a node end with, as this machine counts.
+    fn first_process(&self) -> Option<u32> {
+        let id = self.child.id();
+        fs::read_to_string(format!("/proc/{id}/task/{id}/children")).ok()?.split_whitespace().next()?.parse().ok()
+    }
+
+    /// Kills every process of a node at once, as a cut of its power does.
+    fn kill_node(&mut self) {
+        let first = self.first_process();
+        // It may have ended by itself; `wait` says so either way.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if let Some(first) = first {
+            // The first one stays until the last one is gone.
+            until("the node's processes to end", STOP, || match Path::new(&format!("/proc/{first}")).exists() {
+                true => Err("they still run".to_owned()),
+                false => Ok(()),
+            });
         }
     }
 
@@ -134,6 +195,9 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
+        if self.is_node {
+            return self.kill_node();
+        }
         if let Ok(ids) = self.try_docker(&["ps", "-aq"]) {
             let mut args = vec!["rm", "-f", "-v"];
             args.extend(ids.split_whitespace());

@@ -87,6 +87,15 @@ impl Place {
         &self.docker_root
     }
 
+    /// Where `part` answers `/metrics` and `/health`.
+    pub fn admin(&self, part: Part) -> SocketAddr {
+        match part {
+            Part::Shipper => self.shipper_admin,
+            Part::Aggregator => self.aggregator_admin,
+            Part::Indexer | Part::All => self.search,
+        }
+    }
+
     /// Where weir keeps its data.
     pub fn data(&self) -> PathBuf {
         self.folder().join("data")
@@ -253,7 +262,7 @@ pub fn terminate(child: &Child) {
 
 /// An address on which nothing listens, below the ports that the system hands out to clients: it stays free while the
 /// role that uses it is down.
-fn free_address() -> SocketAddr {
+pub fn free_address() -> SocketAddr {
     static DICE: std::sync::Mutex<Option<Rng>> = std::sync::Mutex::new(None);
     let mut dice = DICE.lock().unwrap();
     let dice = dice.get_or_insert_with(|| Rng::new(seed() ^ u64::from(std::process::id())));

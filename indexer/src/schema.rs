@@ -50,6 +50,9 @@ pub const KEYWORDS: [&str; 10] = [
     "event.dataset",
 ];
 
+/// Path inside `_kw` under which the routing value of a document is kept, where it was written with one.
+pub const ROUTING: &str = "_routing";
+
 /// In `_exists`: this document has no `message`. Nearly every log line has one, so its absence is what is written down.
 pub const NO_MESSAGE: &str = "!message";
 

@@ -1,5 +1,8 @@
-//! Splits text into words the way Elasticsearch's `standard` analyzer does for logs: runs of letters and digits of any
-//! script, in lower case. ASCII, which logs mostly are, never meets the Unicode tables.
+//! Splits text into words the way Elasticsearch's `standard` analyzer does for logs: runs of letters, digits and
+//! underscores of any script, in lower case. ASCII, which logs mostly are, never meets the Unicode tables.
+//!
+//! `standard` also keeps `10.0.0.1` and `java.lang.Error` whole. Here they are split, so that their parts are found too,
+//! and a query that has such a compound asks for its parts as a phrase (see [`joins`]).
 
 use tantivy::tokenizer::{Token, TokenStream, Tokenizer};
 
@@ -12,7 +15,7 @@ const ASCII: [u8; 256] = {
     let mut byte = 0;
     while byte < 256 {
         let b = byte as u8;
-        table[byte] = if b.is_ascii_alphanumeric() {
+        table[byte] = if b.is_ascii_alphanumeric() || b == b'_' {
             b.to_ascii_lowercase()
         } else if b >= 0x80 {
             WIDE
@@ -24,6 +27,19 @@ const ASCII: [u8; 256] = {
     table
 };
 const WIDE: u8 = 0xff;
+
+/// Whether a character between two words makes them one word for `standard`: the rules for MidNumLet, MidLetter and
+/// MidNum of Unicode's word boundaries (UAX 29), as far as ASCII goes.
+pub fn joins(before: char, between: char, after: char) -> bool {
+    let letters = before.is_alphabetic() && after.is_alphabetic();
+    let digits = before.is_numeric() && after.is_numeric();
+    match between {
+        '.' | '\'' => letters || digits,
+        ':' => letters,
+        ',' | ';' => digits,
+        _ => false,
+    }
+}
 
 /// The word tokenizer.
 #[derive(Clone, Default)]
@@ -53,7 +69,7 @@ impl WordStream<'_> {
         self.token.text.clear();
         let mut end = from;
         for c in self.text[from..].chars() {
-            if !c.is_alphanumeric() || end + c.len_utf8() - from > WORD_BYTES_MAX {
+            if !(c.is_alphanumeric() || c == '_') || end + c.len_utf8() - from > WORD_BYTES_MAX {
                 break;
             }
             end += c.len_utf8();
@@ -145,6 +161,7 @@ mod tests {
         assert_eq!(words("Größe ÄNDERN naïve→done"), ["größe", "ändern", "naïve", "done"]);
         assert_eq!(words("日本語 text"), ["日本語", "text"]);
         assert_eq!(words("x…y"), ["x", "y"]);
+        assert_eq!(words("_tag user_id=5 é_x"), ["_tag", "user_id", "5", "é_x"]);
     }
 
     #[test]

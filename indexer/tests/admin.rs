@@ -41,7 +41,7 @@ fn an_index_is_made_shown_and_deleted() {
         .put("/things/_mapping", r#"{"properties":{"code":{"type":"keyword"}}}"#)
         .error(400, "illegal_argument_exception");
     server
-        .put("/things/_mapping", r#"{"properties":{"place":{"type":"geo_shape"}}}"#)
+        .put("/things/_mapping", r#"{"properties":{"place":{"type":"nothing"}}}"#)
         .error(400, "mapper_parsing_exception");
     server.put("/things/_mapping", r#"{"properties":{"name":{"type":"keyword"}}}"#).expect(200);
     server.post("/al/_doc?refresh=true", r#"{"code":5,"new":"text","deep":{"n":1.5}}"#).expect(201);

@@ -1,6 +1,7 @@
 //! The indexer as its clients meet it: over HTTP, with restarts and crashes in between.
 
 mod admin;
+mod api;
 mod crash;
 mod identity;
 mod search;

@@ -19,6 +19,21 @@ pub struct Agg {
     pub meta: Option<Map<String, Value>>,
 }
 
+impl Agg {
+    /// Calls `change` for every query in this aggregation and beneath it.
+    pub fn walk_queries<E>(&mut self, change: &mut dyn FnMut(&mut Query) -> Result<(), E>) -> Result<(), E> {
+        match &mut self.kind {
+            Kind::Filter(query) => query.walk_mut(change)?,
+            Kind::Filters { filters, .. } => filters.iter_mut().try_for_each(|(_, query)| query.walk_mut(change))?,
+            Kind::AdjacencyMatrix { filters, .. } => {
+                filters.iter_mut().try_for_each(|(_, query)| query.walk_mut(change))?;
+            }
+            _ => {}
+        }
+        self.subs.iter_mut().try_for_each(|sub| sub.walk_queries(change))
+    }
+}
+
 /// Where values come from.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Source {

@@ -187,7 +187,8 @@ impl Digest {
     /// many significant digits; `None` without values.
     pub fn hdr_quantile(&mut self, q: f64, digits: u32) -> Option<f64> {
         self.sort();
-        let want = (q * self.weight).ceil().max(1.0);
+        // HdrHistogram rounds the rank to the nearest one.
+        let want = (q * self.weight + 0.5).floor().max(1.0);
         let mut before = 0.0;
         let value = self.centroids.iter().find(|(_, weight)| {
             before += weight;

@@ -1,11 +1,12 @@
 //! `_bulk`: many documents at once.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Call, Endpoint, Reply};
+use super::{Call, Context, Endpoint, Reply, mixed};
 use crate::error::{Error, Result};
-use crate::store::{Action, Outcome, Written};
+use crate::store::{Action, Defaults, Outcome, Written};
 
 /// This file's endpoints.
 pub static ENDPOINTS: &[Endpoint] = &[
@@ -13,7 +14,7 @@ pub static ENDPOINTS: &[Endpoint] = &[
     Endpoint { methods: &["POST", "PUT"], path: "/{index}/_bulk", params: PARAMS, run: |call| Box::pin(bulk(call)) },
 ];
 
-/// `timeout`, `routing`, `wait_for_active_shards` and `require_alias` change nothing on one node.
+/// `timeout`, `wait_for_active_shards` and `require_alias` change nothing on one node.
 const PARAMS: &[&str] = &[
     "refresh",
     "timeout",
@@ -24,6 +25,8 @@ const PARAMS: &[&str] = &[
     "_source",
     "_source_includes",
     "_source_excludes",
+    "_source_include",
+    "_source_exclude",
     "pipeline",
     "list_executed_pipelines",
     "type",
@@ -40,11 +43,17 @@ async fn bulk(call: Call) -> Result<Reply> {
         return Err(Error::illegal_argument(format!("pipeline with id [{pipeline}] does not exist")));
     }
     let refresh = refresh(&call)?;
-    let default_index = call.part("index").map(str::to_owned);
+    let defaults = Defaults {
+        index: call.part("index").map(str::to_owned),
+        routing: call.query.text("routing").map(str::to_owned),
+    };
+    if let Some(steps) = mixed::steps(&call.body) {
+        return mixed::run(&call, steps, defaults, refresh, began).await;
+    }
     let store = &call.context.store;
-    let written = store.bulk(call.body.clone(), default_index).await?;
+    let written = store.bulk(call.body.clone(), defaults).await?;
     if refresh {
-        make_visible(&call, &written).await?;
+        make_visible(&call.context, &written).await?;
     }
     let took = began.elapsed().as_millis() as u64;
     let filter = call.query.text("filter_path").map(items_filter);
@@ -76,8 +85,8 @@ pub(super) fn refresh(call: &Call) -> Result<bool> {
 }
 
 /// Makes what was written visible.
-pub(super) async fn make_visible(call: &Call, written: &Written) -> Result<()> {
-    let store = std::sync::Arc::clone(&call.context.store);
+pub(super) async fn make_visible(context: &Arc<Context>, written: &Written) -> Result<()> {
+    let store = Arc::clone(&context.store);
     let indices = written.indices();
     tokio::task::spawn_blocking(move || store.refresh(&indices)).await.map_err(Error::internal)?
 }
@@ -133,7 +142,7 @@ fn render(written: &Written, took: u64, items: Items) -> String {
     out
 }
 
-fn item(out: &mut String, written: &Written, action: &Action, outcome: &Outcome) {
+pub(super) fn item(out: &mut String, written: &Written, action: &Action, outcome: &Outcome) {
     out.push_str("\"_index\":");
     quote(out, written.index_name(action));
     out.push_str(",\"_id\":");

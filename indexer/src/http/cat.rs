@@ -49,14 +49,24 @@ struct Column {
     right: bool,
     /// Shown when `h` does not say which.
     usual: bool,
+    /// Left out of a text where no row says anything in it.
+    spare: bool,
 }
 
 const fn left(name: &'static str, short: &'static [&'static str], about: &'static str) -> Column {
-    Column { name, short, about, right: false, usual: true }
+    Column { name, short, about, right: false, usual: true, spare: false }
+}
+
+const fn spare(name: &'static str, short: &'static [&'static str], about: &'static str) -> Column {
+    Column { name, short, about, right: false, usual: true, spare: true }
+}
+
+const fn hidden(name: &'static str, short: &'static [&'static str], about: &'static str) -> Column {
+    Column { name, short, about, right: true, usual: false, spare: false }
 }
 
 const fn right(name: &'static str, short: &'static [&'static str], about: &'static str) -> Column {
-    Column { name, short, about, right: true, usual: true }
+    Column { name, short, about, right: true, usual: true, spare: false }
 }
 
 /// Rows of cells, in the order of the columns.
@@ -94,7 +104,7 @@ fn table(call: &Call, columns: &[Column], mut rows: Vec<Vec<String>>) -> Result<
             });
         }
     }
-    let shown: Vec<usize> = match call.query.list("h") {
+    let mut shown: Vec<usize> = match call.query.list("h") {
         None => (0..columns.len()).filter(|at| columns[*at].usual).collect(),
         Some(wanted) => wanted
             .iter()
@@ -117,24 +127,41 @@ fn table(call: &Call, columns: &[Column], mut rows: Vec<Vec<String>>) -> Result<
             };
             return Ok(Reply::json(&rows.iter().map(object).collect()));
         }
+        Some("yaml") => {
+            let mut out = String::from("---\n");
+            for row in &rows {
+                for (n, at) in shown.iter().enumerate() {
+                    let dash = if n == 0 { "- " } else { "  " };
+                    // A JSON string is a YAML string.
+                    out.push_str(&format!("{dash}{}: {}\n", columns[*at].name, Value::from(row[*at].as_str())));
+                }
+            }
+            let mut reply = Reply::text(out);
+            reply.content_type = "application/yaml";
+            return Ok(reply);
+        }
+        // A table is text until `format` says otherwise, whatever the client accepts.
         None | Some("text" | "txt") => {}
-        Some(other) => return Err(Error::illegal_argument(format!("format [{other}] is not supported: text or json"))),
+        Some(other) => {
+            return Err(Error::illegal_argument(format!("format [{other}] is not supported: text, json or yaml")));
+        }
     }
-    if call.query.text("format").is_none()
-        && call.header(hyper::header::ACCEPT).is_some_and(|accept| accept.starts_with("application/json"))
-        && !call.query.0.iter().any(|(name, _)| matches!(name.as_str(), "v" | "h" | "s"))
-    {
-        let object = |row: &Vec<String>| -> Value {
-            shown
-                .iter()
-                .map(|at| (columns[*at].name.to_owned(), Value::from(row[*at].as_str())))
-                .collect::<Map<_, _>>()
-                .into()
-        };
-        return Ok(Reply::json(&rows.iter().map(object).collect()));
+    if call.query.list("h").is_none() {
+        shown.retain(|at| !columns[*at].spare || rows.iter().any(|row| !matches!(row[*at].as_str(), "" | "-")));
     }
     if call.query.flag("v")? == Some(true) {
-        rows.insert(0, columns.iter().map(|column| column.name.to_owned()).collect());
+        let titled: Vec<String> = match call.query.list("h") {
+            // Columns bear the names that they were asked for by.
+            Some(wanted) => columns
+                .iter()
+                .map(|column| {
+                    let short = wanted.iter().find(|name| column.short.contains(name));
+                    short.map_or(column.name, |name| name).to_owned()
+                })
+                .collect(),
+            None => columns.iter().map(|column| column.name.to_owned()).collect(),
+        };
+        rows.insert(0, titled);
     }
     let mut out = String::new();
     let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
@@ -143,11 +170,11 @@ fn table(call: &Call, columns: &[Column], mut rows: Vec<Vec<String>>) -> Result<
         let cells: Vec<String> = shown
             .iter()
             .zip(&widths)
-            .map(
-                |(at, width)| {
-                    if columns[*at].right { format!("{:>width$}", row[*at]) } else { format!("{:width$}", row[*at]) }
-                },
-            )
+            .map(|(at, width)| match (columns[*at].right, Some(at) == shown.last()) {
+                (true, _) => format!("{:>width$}", row[*at]),
+                (false, false) => format!("{:width$}", row[*at]),
+                (false, true) => row[*at].clone(),
+            })
             .collect();
         out.push_str(&cells.join(" "));
         out.push('\n');
@@ -180,7 +207,7 @@ fn bytes(call: &Call, bytes: u64) -> Result<String> {
 }
 
 async fn indices(call: Call) -> Result<Reply> {
-    static COLUMNS: [Column; 11] = [
+    static COLUMNS: [Column; 12] = [
         left("health", &["h"], "current health status"),
         left("status", &["s"], "open/close status"),
         left("index", &["i", "idx"], "index name"),
@@ -191,13 +218,8 @@ async fn indices(call: Call) -> Result<Reply> {
         right("docs.deleted", &["dd", "docsDeleted"], "deleted docs"),
         right("store.size", &["ss", "storeSize"], "store size of primaries & replicas"),
         right("pri.store.size", &[], "store size of primaries"),
-        Column {
-            name: "creation.date",
-            short: &["cd"],
-            about: "index creation date (millisecond value)",
-            right: true,
-            usual: false,
-        },
+        hidden("creation.date", &["cd"], "index creation date (millisecond value)"),
+        hidden("creation.date.string", &["cds"], "index creation date (as string)"),
     ];
     let wanted = call.query.text("health");
     let mut rows = Vec::new();
@@ -219,6 +241,11 @@ async fn indices(call: Call) -> Result<Reply> {
             size.clone(),
             size,
             index.created_ms.to_string(),
+            crate::time::format::iso(
+                i128::from(index.created_ms) * crate::time::NANOS_PER_MILLI,
+                &crate::time::zone::Zone::utc(),
+                false,
+            ),
         ]);
     }
     table(&call, &COLUMNS, rows)
@@ -252,7 +279,10 @@ async fn health(call: Call) -> Result<Reply> {
     let status = if call.context.health.troubles().is_empty() { "green" } else { "yellow" };
     let shards = call.context.store.indices().len().to_string();
     let row = [&epoch, &time, "weir", status, "1", "1", &shards, &shards, "0", "0", "0", "0", "-", "100.0%"];
-    table(&call, &COLUMNS, vec![row.map(str::to_owned).to_vec()])
+    let row = row.map(str::to_owned).to_vec();
+    // `ts=false` leaves the two columns of the time out.
+    let from = if call.query.flag("ts")? == Some(false) { 2 } else { 0 };
+    table(&call, &COLUMNS[from..], vec![row[from..].to_vec()])
 }
 
 async fn count(call: Call) -> Result<Reply> {
@@ -279,7 +309,7 @@ async fn aliases(call: Call) -> Result<Reply> {
         left("filter", &["f", "fi"], "filter"),
         left("routing.index", &["ri", "routingIndex"], "index routing"),
         left("routing.search", &["rs", "routingSearch"], "search routing"),
-        left("is_write_index", &["w", "isWriteIndex"], "write index"),
+        spare("is_write_index", &["w", "isWriteIndex"], "write index"),
     ];
     let wanted = call.part("name").unwrap_or("*");
     let mut rows = Vec::new();
@@ -287,8 +317,10 @@ async fn aliases(call: Call) -> Result<Reply> {
         for (alias, options) in index.aliases() {
             if wanted.split(',').any(|pattern| wildcard(pattern, &alias)) {
                 let write = options.get("is_write_index").map_or("-".to_owned(), Value::to_string);
-                let dash = || "-".to_owned();
-                rows.push(vec![alias, index.name.to_string(), dash(), dash(), dash(), write]);
+                let filter = if options.get("filter").is_some() { "*" } else { "-" };
+                let routing = |key: &str| options.get(key).and_then(Value::as_str).unwrap_or("-").to_owned();
+                let (to, from) = (routing("index_routing"), routing("search_routing"));
+                rows.push(vec![alias, index.name.to_string(), filter.to_owned(), to, from, write]);
             }
         }
     }
@@ -301,22 +333,29 @@ async fn templates(call: Call) -> Result<Reply> {
         left("index_patterns", &["t"], "template index patterns"),
         left("order", &["o", "p"], "template application order/priority number"),
         left("version", &["v"], "version"),
-        left("composed_of", &["c"], "component templates comprising index template"),
+        spare("composed_of", &["c"], "component templates comprising index template"),
     ];
     let wanted = call.part("name").unwrap_or("*");
     let mut rows = Vec::new();
-    for (name, template) in call.context.store.templates() {
+    let legacy = call.context.store.legacy_templates().into_iter().map(|(name, template)| (name, template, "order"));
+    let all = call.context.store.templates().into_iter().map(|(name, template)| (name, template, "priority"));
+    for (name, template, rank) in all.chain(legacy) {
         if wildcard(wanted, &name) {
             let text = |key: &str| {
                 template.get(key).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
             };
-            let patterns = text("index_patterns").unwrap_or_default().replace('"', "");
+            let patterns = match template.get("index_patterns") {
+                Some(Value::Array(many)) => many.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "),
+                Some(Value::String(one)) => one.clone(),
+                _ => String::new(),
+            };
+            let patterns = format!("[{patterns}]");
             rows.push(vec![
                 name,
                 patterns,
-                text("priority").unwrap_or_default(),
+                text(rank).unwrap_or_default(),
                 text("version").unwrap_or_default(),
-                "[]".to_owned(),
+                if rank == "order" { String::new() } else { "[]".to_owned() },
             ]);
         }
     }

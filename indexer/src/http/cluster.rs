@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::indices::{choice, chosen};
+use super::indices::choice;
 use super::{Call, Endpoint, Reply};
 use crate::error::{Error, Result};
 use crate::mapping::wildcard;
@@ -29,8 +29,6 @@ pub static ENDPOINTS: &[Endpoint] = &[
     Endpoint { methods: &["GET"], path: "/_nodes", params: NODES, run: |call| Box::pin(nodes(call)) },
     Endpoint { methods: &["GET"], path: "/_nodes/{which}", params: NODES, run: |call| Box::pin(nodes(call)) },
     Endpoint { methods: &["GET"], path: "/_nodes/{which}/{what}", params: NODES, run: |call| Box::pin(nodes(call)) },
-    Endpoint { methods: &["GET"], path: "/_stats", params: STATS, run: |call| Box::pin(stats(call)) },
-    Endpoint { methods: &["GET"], path: "/{index}/_stats", params: STATS, run: |call| Box::pin(stats(call)) },
     Endpoint {
         methods: &["GET", "POST"],
         path: "/_resolve/index/{name}",
@@ -55,7 +53,6 @@ const HEALTH: &[&str] = &[
     "expand_wildcards",
 ];
 const NODES: &[&str] = &["timeout", "flat_settings"];
-const STATS: &[&str] = &["level", "expand_wildcards", "forbid_closed_indices", "metric", "include_segment_file_sizes"];
 const RESOLVE: &[&str] = &["expand_wildcards", "ignore_unavailable", "allow_no_indices"];
 
 async fn health(call: Call) -> Result<Reply> {
@@ -155,28 +152,6 @@ async fn nodes(call: Call) -> Result<Reply> {
     let answer = json!({"_nodes": {"total": 1, "successful": 1, "failed": 0}, "cluster_name": "weir",
         "nodes": {call.context.store.uuid(): node}});
     Ok(Reply::json(&answer))
-}
-
-async fn stats(call: Call) -> Result<Reply> {
-    let indices = chosen(&call)?;
-    let one = |docs: (u64, u64), bytes: u64, segments: usize| {
-        json!({"docs": {"count": docs.0, "deleted": docs.1},
-            "store": {"size_in_bytes": bytes, "total_data_set_size_in_bytes": bytes},
-            "segments": {"count": segments}})
-    };
-    let (mut docs, mut bytes, mut segments, mut each) = ((0, 0), 0, 0, Map::new());
-    for index in &indices {
-        let its = (index.counts(), index.bytes(), index.segments());
-        docs = (docs.0 + its.0.0, docs.1 + its.0.1);
-        bytes += its.1;
-        segments += its.2;
-        let stats = one(its.0, its.1, its.2);
-        each.insert(index.name.to_string(), json!({"uuid": index.uuid(), "primaries": stats, "total": stats}));
-    }
-    let all = one(docs, bytes, segments);
-    let count = indices.len();
-    Ok(Reply::json(&json!({"_shards": {"total": count, "successful": count, "failed": 0},
-        "_all": {"primaries": all, "total": all}, "indices": each})))
 }
 
 async fn resolve(call: Call) -> Result<Reply> {

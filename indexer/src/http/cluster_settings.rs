@@ -46,6 +46,7 @@ async fn put(call: Call) -> Result<Reply> {
         }
     }
     let mut answer = shown(&limits);
+    call.context.store.set_auto_create(limits.auto_create.clone());
     call.context.search.set_limits(limits);
     answer["acknowledged"] = true.into();
     Ok(Reply::json(&answer))
@@ -83,6 +84,7 @@ fn set(limits: &mut Limits, kind: &str, key: &str, value: &Value) -> Result<()> 
             let most = crate::search::state::KEEP_ALIVE_MAX;
             limits.max_keep_alive = text.map(|t| span_of(key, &t)).transpose()?.map(|d: Duration| d.min(most));
         }
+        "action.auto_create_index" => limits.auto_create = text,
         // Every scroll says how long it is to be kept.
         "search.default_keep_alive" => {
             text.map(|t| span_of(key, &t)).transpose()?;

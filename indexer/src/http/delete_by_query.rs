@@ -78,13 +78,14 @@ async fn delete(call: Call) -> Result<Reply> {
     let query = query.ok_or_else(|| crate::query::Refusal::validation("query is missing"))?;
     let most = most.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX);
     let choice = choice(&call.query)?;
-    let indices = call.context.store.resolve(call.part("index").unwrap_or("_all"), choice)?;
+    let chosen = call.context.store.resolve_filtered(call.part("index").unwrap_or("_all"), choice)?;
     let (mut total, mut deleted, mut conflicts, mut batches) = (0, 0, 0, 0);
     let mut failures: Vec<Value> = Vec::new();
-    for index in &indices {
+    for one in &chosen {
+        let index = &one.index;
         // What was accepted before this request is to be found by it, whatever the refresh interval.
-        let (store, one) = (Arc::clone(&call.context.store), Arc::clone(index));
-        tokio::task::spawn_blocking(move || store.refresh(&[one])).await.map_err(Error::internal)??;
+        let (store, fresh) = (Arc::clone(&call.context.store), Arc::clone(index));
+        tokio::task::spawn_blocking(move || store.refresh(&[fresh])).await.map_err(Error::internal)??;
         let mut after = None;
         while total < most {
             let request = Request {
@@ -95,9 +96,9 @@ async fn delete(call: Call) -> Result<Reply> {
                 track: Track::No,
                 ..Request::default()
             };
-            let one = Arc::clone(index);
+            let one = one.clone();
             let (ids, last) = blocking(&call.context, move |context| {
-                let view = context.store.view(&[one])?;
+                let view = context.store.view_of(&[one])?;
                 let outcome = run::run(&view, &request, false, now(), &Budget::new(None, None))?;
                 let mut ids = Vec::new();
                 for found in &outcome.top.found {
@@ -124,6 +125,7 @@ async fn delete(call: Call) -> Result<Reply> {
     }
     if call.query.text("refresh").is_some_and(|r| r != "false") {
         let store = Arc::clone(&call.context.store);
+        let indices: Vec<_> = chosen.into_iter().map(|one| one.index).collect();
         tokio::task::spawn_blocking(move || store.refresh(&indices)).await.map_err(Error::internal)??;
     }
     let status = if failures.is_empty() { 200 } else { 500 };

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::bulk::{document, make_visible, put, quote, refresh};
 use super::{Call, Endpoint, Reply};
 use crate::error::{Error, Result};
-use crate::store::{Condition, Index, Kind};
+use crate::store::{Condition, Got, Index, Kind};
 
 /// Most ids in one `_mget`.
 const MGET_MAX: usize = 10_000;
@@ -78,10 +78,21 @@ async fn create(call: Call) -> Result<Reply> {
 }
 
 async fn delete(call: Call) -> Result<Reply> {
-    // An id that weir made is looked up in the files: what was just accepted must be there.
     if let Some(index) = existing(&call)? {
-        let store = Arc::clone(&call.context.store);
-        tokio::task::spawn_blocking(move || store.refresh(&[index])).await.map_err(Error::internal)??;
+        let id = call.part("id").unwrap_or("").to_owned();
+        let made_here = crate::store::is_made_here(&index, &id);
+        let routed = index.mapping().limits.shards > 1;
+        if made_here || routed {
+            // An id that weir made is looked up in the files: what was just accepted must be there.
+            let (store, at) = (Arc::clone(&call.context.store), Arc::clone(&index));
+            tokio::task::spawn_blocking(move || store.refresh(&[at])).await.map_err(Error::internal)??;
+        }
+        // Where there would be several shards, the routing value leads to the one that is looked at.
+        if routed && look_up(&call, &index, &id, call.query.text("routing")).await?.is_none() {
+            let body = json!({"_index": &*index.name, "_id": id, "_version": 1, "result": "not_found",
+                "_shards": {"total": 1, "successful": 1, "failed": 0}});
+            return Ok(Reply::raw(404, body.to_string()));
+        }
     }
     change(call, Kind::Delete).await
 }
@@ -110,7 +121,8 @@ async fn change(call: Call, kind: Kind) -> Result<Reply> {
     let condition = condition(&call, kind)?;
     let index = call.part("index").unwrap_or("").to_owned();
     let id = call.part("id").map(str::to_owned);
-    let written = call.context.store.single(call.body.clone(), index, kind, id, condition).await?;
+    let routing = call.query.text("routing").filter(|routing| !routing.is_empty()).map(str::to_owned);
+    let written = call.context.store.single(call.body.clone(), index, kind, id, routing, condition).await?;
     let (Some(action), Some(outcome)) = (written.actions.first(), written.outcomes.first()) else {
         return Err(Error::internal("a request without an outcome"));
     };
@@ -118,7 +130,7 @@ async fn change(call: Call, kind: Kind) -> Result<Reply> {
         return Err(error.as_ref().clone());
     }
     if refresh {
-        make_visible(&call, &written).await?;
+        make_visible(&call.context, &written).await?;
     }
     let mut out = String::from("{\"_index\":");
     quote(&mut out, written.index_name(action));
@@ -132,7 +144,7 @@ async fn change(call: Call, kind: Kind) -> Result<Reply> {
     Ok(Reply::raw(outcome.status, out))
 }
 
-fn condition(call: &Call, kind: Kind) -> Result<Condition> {
+pub(super) fn condition(call: &Call, kind: Kind) -> Result<Condition> {
     let positive = |name: &str| {
         call.query
             .number(name)?
@@ -161,44 +173,54 @@ fn condition(call: &Call, kind: Kind) -> Result<Condition> {
             return Err(validation(reason));
         }
     }
-    let external = match (positive("version")?, call.query.text("version_type")) {
-        (None, _) => None,
-        (Some(version), Some("external")) => Some((version, false)),
-        (Some(version), Some("external_gte")) => Some((version, true)),
-        (Some(_), None | Some("internal")) => {
-            return Err(validation(
-                "internal versioning can not be used for optimistic concurrency control. Please use `if_seq_no` and `if_primary_term` instead",
-            ));
-        }
+    let (external, version) = match (positive("version")?, call.query.text("version_type")) {
+        (None, _) => (None, None),
+        (Some(version), Some("external")) => (Some((version, false)), None),
+        (Some(version), Some("external_gte")) => (Some((version, true)), None),
+        // As Elasticsearch did before `if_seq_no`: what it means is plain, so it is done.
+        (Some(version), None | Some("internal")) => (None, Some(version)),
         (Some(_), Some(other)) => return Err(Error::illegal_argument(format!("No version type match [{other}]"))),
     };
-    Ok(Condition { if_seq, external })
+    Ok(Condition { if_seq, external, version })
 }
 
 /// The one index of a read.
-fn readable(call: &Call, name: &str) -> Result<Arc<Index>> {
+pub(super) fn readable(call: &Call, name: &str) -> Result<Arc<Index>> {
     let indices = call.context.store.resolve(name, crate::store::Choice::default())?;
     match indices.as_slice() {
         [one] => Ok(Arc::clone(one)),
         [] => Err(Error::index_not_found(name)),
-        several => Err(Error::illegal_argument(format!(
-            "[{name}] stands for {} indices; a document is read from one",
-            several.len()
-        ))),
+        several => {
+            let names: Vec<&str> = several.iter().map(|index| &*index.name).collect();
+            Err(Error::illegal_argument(format!(
+                "Alias [{name}] has more than one indices associated with it [[{}]], can't execute a single index op",
+                names.join(", ")
+            )))
+        }
     }
 }
 
-async fn look_up(call: &Call, index: &Arc<Index>, id: &str) -> Result<Option<crate::store::Got>> {
+/// The document of that id, where the routing value (else the id) leads to it.
+pub(super) async fn look_up(call: &Call, index: &Arc<Index>, id: &str, routing: Option<&str>) -> Result<Option<Got>> {
     let (store, index, id) = (Arc::clone(&call.context.store), Arc::clone(index), id.to_owned());
+    let routing = routing.map(str::to_owned);
     let newest = call.query.flag("realtime")?.unwrap_or(true) || call.query.flag("refresh")?.unwrap_or(false);
     tokio::task::spawn_blocking(move || {
         if newest {
             store.refresh(std::slice::from_ref(&index))?;
         }
-        store.get(&index, &id)
+        Ok(store.get(&index, &id)?.filter(|got| on_shard(&index, &id, routing.as_deref(), got)))
     })
     .await
     .map_err(Error::internal)?
+}
+
+/// Whether a look-up with this routing value would have come to the shard of the document. With one shard it always
+/// does; with several, weir answers as if there were several.
+pub(super) fn on_shard(index: &Index, id: &str, routing: Option<&str>, got: &Got) -> bool {
+    let shards = index.mapping().limits.shards;
+    let shard = |value: &str| crate::store::shard_of(value, shards);
+    shards <= 1 || shard(routing.unwrap_or(id)) == shard(got.routing.as_deref().unwrap_or(id))
 }
 
 async fn get(call: Call) -> Result<Reply> {
@@ -206,24 +228,21 @@ async fn get(call: Call) -> Result<Reply> {
     let stored = StoredFields::of_query(&call);
     let (name, id) = (call.part("index").unwrap_or(""), call.part("id").unwrap_or(""));
     let index = readable(&call, name)?;
-    let Some(got) = look_up(&call, &index, id).await? else {
+    let Some(got) = look_up(&call, &index, id, call.query.text("routing")).await? else {
         return Ok(Reply::raw(404, json!({"_index": &*index.name, "_id": id, "found": false}).to_string()));
     };
     expect_version(&call, id, got.version)?;
     Ok(Reply::json(&found(&index, id, &got, &filter, stored.as_ref())?))
 }
 
-fn found(
-    index: &Index,
-    id: &str,
-    got: &crate::store::Got,
-    filter: &SourceFilter,
-    stored: Option<&StoredFields>,
-) -> Result<Value> {
+fn found(index: &Index, id: &str, got: &Got, filter: &SourceFilter, stored: Option<&StoredFields>) -> Result<Value> {
     let mut answer = json!({
         "_index": &*index.name, "_id": id, "_version": got.version, "_seq_no": got.seq, "_primary_term": 1, "found": true
     });
-    let with_source = stored.is_none_or(|stored| stored.source || !filter.is_all());
+    if let Some(routing) = &got.routing {
+        answer["_routing"] = routing.as_str().into();
+    }
+    let with_source = stored.is_none_or(|stored| stored.source || filter.asked || !filter.is_all());
     if with_source && let Some(source) = filter.apply(&got.source)? {
         answer["_source"] = source;
     }
@@ -240,7 +259,7 @@ async fn source(call: Call) -> Result<Reply> {
     let filter = SourceFilter::of_query(&call)?;
     let (name, id) = (call.part("index").unwrap_or(""), call.part("id").unwrap_or(""));
     let index = readable(&call, name)?;
-    let got = look_up(&call, &index, id).await?;
+    let got = look_up(&call, &index, id, call.query.text("routing")).await?;
     let missing = || Error::new(404, "resource_not_found_exception", format!("Document not found [{name}]/[{id}]"));
     let got = got.ok_or_else(missing)?;
     expect_version(&call, id, got.version)?;
@@ -352,6 +371,7 @@ async fn mget(call: Call) -> Result<Reply> {
         };
         let name = text("_index", "index").or(call.part("index").map(str::to_owned)).unwrap_or_default();
         let id = text("_id", "id").unwrap_or_default();
+        let routing = text("routing", "_routing").or_else(|| call.query.text("routing").map(str::to_owned));
         let stored = match item.get("stored_fields") {
             Some(given) => Some(StoredFields::of_json(given)?),
             None => StoredFields::of_query(&call),
@@ -362,7 +382,7 @@ async fn mget(call: Call) -> Result<Reply> {
         };
         let answer = match readable(&call, &name) {
             Err(error) => json!({"_index": name, "_id": id, "error": error.value()}),
-            Ok(index) => match look_up(&call, &index, &id).await? {
+            Ok(index) => match look_up(&call, &index, &id, routing.as_deref()).await? {
                 None => json!({"_index": &*index.name, "_id": id, "found": false}),
                 Some(got) => found(&index, &id, &got, &filter, stored.as_ref())?,
             },
@@ -375,6 +395,8 @@ async fn mget(call: Call) -> Result<Reply> {
 /// Which parts of `_source` are wanted.
 #[derive(Clone, Debug, Default)]
 pub struct SourceFilter {
+    /// `_source` itself was said, if only to be `true`.
+    asked: bool,
     none: bool,
     includes: Vec<String>,
     excludes: Vec<String>,
@@ -391,6 +413,7 @@ impl SourceFilter {
             given.unwrap_or_default().into_iter().map(str::to_owned).collect::<Vec<_>>()
         };
         let mut filter = Self {
+            asked: call.query.text("_source").is_some(),
             none: false,
             includes: list(["_source_includes", "_source_include"]),
             excludes: list(["_source_excludes", "_source_exclude"]),
@@ -418,7 +441,7 @@ impl SourceFilter {
             }
         };
         match given {
-            Value::Bool(wanted) => Ok(Self { none: !wanted, ..Self::default() }),
+            Value::Bool(wanted) => Ok(Self { asked: true, none: !wanted, ..Self::default() }),
             Value::String(_) | Value::Array(_) => Ok(Self { includes: strings(given)?, ..Self::default() }),
             Value::Object(options) => {
                 let mut filter = Self::default();

@@ -4,10 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use super::search::choice;
+use super::search::{blocking, choice};
 use super::{Call, Endpoint, Reply};
 use crate::error::{Error, Result};
 use crate::mapping::wildcard;
+use crate::query::dsl;
+use crate::search::budget::Budget;
+use crate::search::run;
 
 /// This file's endpoints.
 pub static ENDPOINTS: &[Endpoint] = &[
@@ -54,6 +57,7 @@ struct Field {
 async fn caps(call: Call) -> Result<Reply> {
     let mut patterns: Vec<String> =
         call.query.list("fields").unwrap_or_default().into_iter().map(str::to_string).collect();
+    let mut filter = None;
     if let Some(body) = call.json()? {
         let map = body.as_object().ok_or_else(|| Error::parsing("Expected [START_OBJECT]"))?;
         for (key, value) in map {
@@ -62,12 +66,13 @@ async fn caps(call: Call) -> Result<Reply> {
                 ("fields", Value::Array(list)) => {
                     patterns = list.iter().filter_map(Value::as_str).map(str::to_string).collect()
                 }
-                ("index_filter" | "runtime_mappings", Value::Object(m)) if m.is_empty() => {}
-                ("index_filter", _) => return Err(Error::illegal_argument("[index_filter] is not supported")),
+                ("runtime_mappings", Value::Object(m)) if m.is_empty() => {}
+                ("index_filter", query) => filter = Some(dsl::parse(query)?),
                 _ => return Err(Error::parsing(format!("[field_caps_request] unknown field [{key}]"))),
             }
         }
     }
+    let include_unmapped = call.query.flag("include_unmapped")?.unwrap_or(false);
     if patterns.is_empty() {
         patterns.push("*".into());
     }
@@ -80,7 +85,22 @@ async fn caps(call: Call) -> Result<Reply> {
         return Err(Error::illegal_argument(format!("[filters] with [{other}] is not supported")));
     }
     let expression = call.part("index").unwrap_or("_all");
-    let indices = call.context.store.resolve(expression, choice(&call.query)?)?;
+    let mut indices = call.context.store.resolve(expression, choice(&call.query)?)?;
+    if let Some(query) = filter {
+        // Indices that have no such document do not count.
+        indices = blocking(&call.context, move |context| {
+            let mut left = Vec::new();
+            for index in indices {
+                let view = context.store.view(std::slice::from_ref(&index))?;
+                let budget = Budget::new(None, None);
+                if run::count(&view, &query, None, Some(1), crate::time::now(), &budget)? > 0 {
+                    left.push(index);
+                }
+            }
+            Ok(left)
+        })
+        .await?;
+    }
     let names: BTreeSet<String> = indices.iter().map(|i| i.name.to_string()).collect();
     // Field → type → where, and how.
     let mut found: BTreeMap<String, BTreeMap<String, Vec<Place>>> = BTreeMap::new();
@@ -108,8 +128,16 @@ async fn caps(call: Call) -> Result<Reply> {
         if is_meta && filters.iter().any(|f| f == "-metadata") || !is_meta && filters.iter().any(|f| f == "+metadata") {
             continue;
         }
-        let several = by_type.len() > 1;
+        let has_it: BTreeSet<&str> = by_type.values().flatten().map(|place| place.0.as_str()).collect();
+        let without: Vec<String> = names.iter().filter(|name| !has_it.contains(name.as_str())).cloned().collect();
+        let unmapped = include_unmapped && !without.is_empty();
+        let several = by_type.len() > 1 || unmapped;
         let mut shown = Map::new();
+        if unmapped {
+            let one = json!({"type": "unmapped", "metadata_field": false, "searchable": false, "aggregatable": false,
+                "indices": without});
+            shown.insert("unmapped".to_owned(), one);
+        }
         for (kind, places) in by_type {
             let all = |which: fn(&Place) -> bool| places.iter().all(which);
             let mut one = json!({
@@ -118,6 +146,16 @@ async fn caps(call: Call) -> Result<Reply> {
                 "searchable": all(|p| p.1),
                 "aggregatable": all(|p| p.2),
             });
+            let lacking = |which: fn(&Place) -> bool| -> Vec<String> {
+                places.iter().filter(|place| !which(place)).map(|place| place.0.clone()).collect()
+            };
+            for (key, lacking) in
+                [("non_searchable_indices", lacking(|p| p.1)), ("non_aggregatable_indices", lacking(|p| p.2))]
+            {
+                if !lacking.is_empty() && lacking.len() < places.len() {
+                    one[key] = lacking.into();
+                }
+            }
             if several {
                 one["indices"] = places.iter().map(|p| p.0.clone()).collect::<Vec<_>>().into();
             }
@@ -135,7 +173,8 @@ fn walk(properties: &Map<String, Value>, prefix: &str, out: &mut BTreeMap<String
         let leaf = |kind: &str, definition: &Value| {
             let on = |option: &str| definition.get(option).is_none_or(|v| v != &Value::Bool(false));
             let text = matches!(kind, "text" | "match_only_text");
-            Field { kind: kind.into(), searchable: on("index"), aggregatable: !text && on("doc_values") && on("index") }
+            let columns = !text && on("doc_values");
+            Field { kind: kind.into(), searchable: on("index") || columns, aggregatable: columns }
         };
         match kind {
             Some(kind) if !matches!(kind, "object" | "nested") => {

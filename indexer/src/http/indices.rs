@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::{Call, Endpoint, Reply};
 use crate::error::{Error, Result};
 use crate::mapping::wildcard;
-use crate::store::{Choice, Index};
+use crate::store::{Choice, Index, alias_options};
 
 /// This file's endpoints.
 pub static ENDPOINTS: &[Endpoint] = &[
@@ -31,7 +31,17 @@ pub static ENDPOINTS: &[Endpoint] = &[
         params: CREATE,
         run: |call| Box::pin(put_mapping(call)),
     },
+    Endpoint { methods: &["GET"], path: "/_mappings", params: READ, run: |call| Box::pin(mapping(call)) },
+    Endpoint { methods: &["GET"], path: "/{index}/_mappings", params: READ, run: |call| Box::pin(mapping(call)) },
+    Endpoint {
+        methods: &["PUT", "POST"],
+        path: "/{index}/_mappings",
+        params: CREATE,
+        run: |call| Box::pin(put_mapping(call)),
+    },
     Endpoint { methods: &["GET"], path: "/_settings", params: READ, run: |call| Box::pin(settings(call)) },
+    Endpoint { methods: &["GET"], path: "/_settings/{name}", params: READ, run: |call| Box::pin(settings(call)) },
+    Endpoint { methods: &["PUT"], path: "/_settings", params: CREATE, run: |call| Box::pin(put_settings(call)) },
     Endpoint { methods: &["GET"], path: "/{index}/_settings", params: READ, run: |call| Box::pin(settings(call)) },
     Endpoint {
         methods: &["GET"],
@@ -124,11 +134,11 @@ pub(super) fn chosen(call: &Call) -> Result<Vec<Arc<Index>>> {
     call.context.store.resolve(call.part("index").unwrap_or("_all"), choice(call)?)
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(Error::internal)?
 }
 
-fn acknowledged() -> Reply {
+pub(super) fn acknowledged() -> Reply {
     Reply::json(&json!({"acknowledged": true}))
 }
 
@@ -154,9 +164,17 @@ async fn create(call: Call) -> Result<Reply> {
 
 async fn get(call: Call) -> Result<Reply> {
     let mut answer = Map::new();
+    let (human, flat) = (call.query.flag("human")?, call.query.flag("flat_settings")?.unwrap_or(false));
     for index in chosen(&call)? {
+        let mut settings = shown_settings(&index, None, flat);
+        if human == Some(true) && !flat {
+            let created = i128::from(index.created_ms) * crate::time::NANOS_PER_MILLI;
+            settings["index"]["creation_date_string"] =
+                crate::time::format::iso(created, &crate::time::zone::Zone::utc(), false).into();
+            settings["index"]["version"]["created_string"] = super::root::ES_VERSION.into();
+        }
         let about = json!({
-            "aliases": index.aliases(), "mappings": index.mapping().render(), "settings": shown_settings(&index, false)
+            "aliases": index.aliases(), "mappings": index.mapping().render(), "settings": settings
         });
         answer.insert(index.name.to_string(), about);
     }
@@ -204,18 +222,15 @@ async fn put_mapping(call: Call) -> Result<Reply> {
     Ok(acknowledged())
 }
 
-/// `{"index": {…}}`, with what Elasticsearch always shows.
-fn shown_settings(index: &Index, flat: bool) -> Value {
-    let mut all = Map::new();
-    flatten("", &Value::Object(index.settings()), &mut all);
-    let mut flat_settings = Map::new();
-    for (key, value) in all {
-        let key = if key.starts_with("index.") { key } else { format!("index.{key}") };
+/// The settings of an index with what Elasticsearch always shows, values as text; of those named, if some are.
+fn shown_settings(index: &Index, named: Option<&str>, flat: bool) -> Value {
+    let mut shown = Map::new();
+    for (key, value) in index.settings() {
         let value = match value {
             Value::String(_) | Value::Array(_) => value,
             other => other.to_string().into(),
         };
-        flat_settings.insert(key, value);
+        shown.insert(key, value);
     }
     for (key, value) in [
         ("index.number_of_shards", json!("1")),
@@ -225,14 +240,19 @@ fn shown_settings(index: &Index, flat: bool) -> Value {
         ("index.creation_date", json!(index.created_ms.to_string())),
         ("index.version.created", json!("8190399")),
     ] {
-        flat_settings.entry(key.to_owned()).or_insert(value);
+        shown.entry(key.to_owned()).or_insert(value);
     }
-    if flat {
-        return Value::Object(flat_settings);
+    if let Some(named) = named.filter(|named| *named != "_all") {
+        shown.retain(|key, _| named.split(',').any(|pattern| wildcard(pattern, key)));
     }
-    let mut nested = json!({});
-    for (key, value) in flat_settings {
-        let mut at = &mut nested;
+    if flat { Value::Object(shown) } else { nested(shown) }
+}
+
+/// Dotted keys as a tree.
+pub(super) fn nested(flat: Map<String, Value>) -> Value {
+    let mut tree = json!({});
+    for (key, value) in flat {
+        let mut at = &mut tree;
         for part in key.split('.') {
             if !at.is_object() {
                 *at = json!({});
@@ -241,29 +261,17 @@ fn shown_settings(index: &Index, flat: bool) -> Value {
         }
         *at = value;
     }
-    nested
-}
-
-fn flatten(prefix: &str, value: &Value, out: &mut Map<String, Value>) {
-    match value {
-        Value::Object(object) => {
-            for (key, inner) in object {
-                let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
-                flatten(&path, inner, out);
-            }
-        }
-        Value::Null => {}
-        other => {
-            out.insert(prefix.to_owned(), other.clone());
-        }
-    }
+    tree
 }
 
 async fn settings(call: Call) -> Result<Reply> {
     let flat = call.query.flag("flat_settings")?.unwrap_or(false);
     let mut answer = Map::new();
     for index in chosen(&call)? {
-        answer.insert(index.name.to_string(), json!({"settings": shown_settings(&index, flat)}));
+        let shown = shown_settings(&index, call.part("name"), flat);
+        if shown.as_object().is_some_and(|shown| !shown.is_empty()) {
+            answer.insert(index.name.to_string(), json!({"settings": shown}));
+        }
     }
     Ok(Reply::json(&Value::Object(answer)))
 }
@@ -274,8 +282,19 @@ async fn put_settings(call: Call) -> Result<Reply> {
     let Some(given) = given.as_object().cloned() else {
         return Err(Error::parsing("settings are an object"));
     };
+    let preserve = call.query.flag("preserve_existing")?.unwrap_or(false);
     let (store, indices) = (Arc::clone(&call.context.store), chosen(&call)?);
-    blocking(move || indices.iter().try_for_each(|index| store.put_settings(index, &given))).await?;
+    blocking(move || {
+        indices.iter().try_for_each(|index| {
+            let mut given = crate::mapping::flat(&given);
+            if preserve {
+                let there = index.settings();
+                given.retain(|key, _| !there.contains_key(key));
+            }
+            store.put_settings(index, &given)
+        })
+    })
+    .await?;
     Ok(acknowledged())
 }
 
@@ -292,7 +311,7 @@ async fn aliases(call: Call) -> Result<Reply> {
             answer.insert(index.name.to_string(), json!({"aliases": aliases}));
         }
     }
-    let missing: Vec<&str> = wanted
+    let mut missing: Vec<&str> = wanted
         .iter()
         .flatten()
         .copied()
@@ -301,6 +320,7 @@ async fn aliases(call: Call) -> Result<Reply> {
     if missing.is_empty() {
         return Ok(Reply::json(&Value::Object(answer)));
     }
+    missing.sort_unstable();
     let what = if missing.len() == 1 { "alias" } else { "aliases" };
     answer.insert("error".to_owned(), json!(format!("{what} [{}] missing", missing.join(","))));
     answer.insert("status".to_owned(), json!(404));
@@ -319,22 +339,6 @@ async fn put_alias(call: Call) -> Result<Reply> {
     })
     .await?;
     Ok(acknowledged())
-}
-
-/// What may stand beside an alias. Filters would change what searches find; they are refused, not passed over.
-fn alias_options(given: &Value) -> Result<Value> {
-    let mut options = Map::new();
-    for (option, value) in given.as_object().into_iter().flatten() {
-        match option.as_str() {
-            "is_write_index" | "is_hidden" => {
-                options.insert(option.clone(), value.clone());
-            }
-            "routing" | "index_routing" | "search_routing" | "index" | "alias" | "indices" | "aliases"
-            | "must_exist" => {}
-            other => return Err(Error::illegal_argument(format!("alias option [{other}] is not supported"))),
-        }
-    }
-    Ok(Value::Object(options))
 }
 
 async fn delete_alias(call: Call) -> Result<Reply> {
@@ -457,10 +461,12 @@ async fn put_template(call: Call) -> Result<Reply> {
 async fn delete_template(call: Call) -> Result<Reply> {
     let name = call.part("name").unwrap_or("").to_owned();
     let store = Arc::clone(&call.context.store);
-    let wanted = name.clone();
-    if blocking(move || store.set_template(&wanted, None)).await? {
-        Ok(acknowledged())
-    } else {
-        Err(Error::new(404, "resource_not_found_exception", format!("index template matching [{name}] not found")))
+    let fits = |known: &&String| name.split(',').any(|pattern| wildcard(pattern, known));
+    let wanted: Vec<String> = store.templates().keys().filter(fits).cloned().collect();
+    if wanted.is_empty() && !name.contains('*') {
+        let reason = format!("index template matching [{name}] not found");
+        return Err(Error::new(404, "resource_not_found_exception", reason));
     }
+    blocking(move || wanted.iter().try_for_each(|name| store.set_template(name, None).map(|_| ()))).await?;
+    Ok(acknowledged())
 }

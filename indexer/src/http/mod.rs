@@ -8,21 +8,29 @@ pub mod filter_path;
 mod reply;
 mod server;
 
+mod analyze;
 mod api;
 mod async_search;
 mod bulk;
 mod cat;
 mod cluster;
 mod cluster_settings;
+mod data_stream;
 mod delete_by_query;
 pub mod doc;
+mod explain;
 mod field_caps;
 mod indices;
+mod legacy_template;
+mod mixed;
+pub mod openapi;
 mod root;
 mod saved;
 mod scroll;
 mod search;
-mod tools;
+mod stats;
+mod update;
+mod validate;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -42,18 +50,25 @@ pub static ENDPOINTS: &[&[Endpoint]] = &[
     root::ENDPOINTS,
     bulk::ENDPOINTS,
     doc::ENDPOINTS,
+    update::ENDPOINTS,
     indices::ENDPOINTS,
+    legacy_template::ENDPOINTS,
+    stats::ENDPOINTS,
     cluster::ENDPOINTS,
     cluster_settings::ENDPOINTS,
     cat::ENDPOINTS,
     search::ENDPOINTS,
+    explain::ENDPOINTS,
     scroll::ENDPOINTS,
     field_caps::ENDPOINTS,
-    tools::ENDPOINTS,
+    validate::ENDPOINTS,
+    analyze::ENDPOINTS,
+    data_stream::ENDPOINTS,
     async_search::ENDPOINTS,
     delete_by_query::ENDPOINTS,
     api::ENDPOINTS,
     saved::ENDPOINTS,
+    openapi::ENDPOINTS,
     crate::ui::ENDPOINTS,
 ];
 

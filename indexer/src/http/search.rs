@@ -276,31 +276,30 @@ fn total(count: Option<u64>, more: bool, look: Look) -> Option<Value> {
 
 /// Puts into `terms` queries the values that stand in documents.
 pub(super) fn look_up(context: &Context, query: &mut query::Query) -> std::result::Result<(), Refusal> {
-    query.walk_mut(&mut |q| {
-        let query::ast::Kind::TermsLookup { field, index, id, path } = &q.kind else { return Ok(()) };
-        let mut values = Vec::new();
-        let indices = context.store.resolve(index, Choice::default())?;
-        let got = match indices.first() {
-            Some(index) => context.store.get(index, id)?,
-            None => None,
-        };
-        if let Some(got) = got {
-            let source: Value = serde_json::from_str(&got.source).map_err(|e| Refusal::internal(e.to_string()))?;
-            crate::search::source::leaves(&source, &mut String::new(), &mut |at, value| {
-                if at == path {
-                    values.push(value.clone());
-                }
-            });
-        }
-        if values.len() > query::ast::MAX_TERMS {
-            return Err(Refusal::shard_argument(format!(
-                "[terms] lookup of more than [{}] values",
-                query::ast::MAX_TERMS
-            )));
-        }
-        q.kind = query::ast::Kind::Terms { field: field.clone(), values };
-        Ok(())
-    })
+    query.walk_mut(&mut |query| look_up_one(context, query))
+}
+
+fn look_up_one(context: &Context, q: &mut query::Query) -> std::result::Result<(), Refusal> {
+    let query::ast::Kind::TermsLookup { field, index, id, path } = &q.kind else { return Ok(()) };
+    let mut values = Vec::new();
+    let indices = context.store.resolve(index, Choice::default())?;
+    let got = match indices.first() {
+        Some(index) => context.store.get(index, id)?,
+        None => None,
+    };
+    if let Some(got) = got {
+        let source: Value = serde_json::from_str(&got.source).map_err(|e| Refusal::internal(e.to_string()))?;
+        crate::search::source::leaves(&source, &mut String::new(), &mut |at, value| {
+            if at == path {
+                values.push(value.clone());
+            }
+        });
+    }
+    if values.len() > query::ast::MAX_TERMS {
+        return Err(Refusal::shard_argument(format!("[terms] lookup of more than [{}] values", query::ast::MAX_TERMS)));
+    }
+    q.kind = query::ast::Kind::Terms { field: field.clone(), values };
+    Ok(())
 }
 
 /// Runs a search over a view. With `scroll` its end is remembered.
@@ -313,10 +312,14 @@ pub(super) fn answer(
     started: Instant,
 ) -> std::result::Result<Answer, Refusal> {
     request.check(scroll.is_some())?;
+    view.parts.iter().try_for_each(|part| request.check_limits(&part.mapping.limits, scroll.is_some()))?;
     let now = now();
     look_up(context, &mut request.query)?;
     if let Some(filter) = &mut request.post_filter {
         look_up(context, filter)?;
+    }
+    for agg in &mut request.aggs {
+        agg.walk_queries(&mut |query| look_up_one(context, query))?;
     }
     let in_pit = request.pit.is_some();
     if request.sort.is_empty() && (scroll.is_some() || in_pit) {

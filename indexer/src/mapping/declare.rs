@@ -21,7 +21,7 @@ pub enum MappingError {
 }
 
 /// Options of a field definition that change nothing here, or only how scores come out; kept and shown.
-const HARMLESS: [&str; 18] = [
+const HARMLESS: [&str; 20] = [
     "norms",
     "doc_values",
     "store",
@@ -40,9 +40,38 @@ const HARMLESS: [&str; 18] = [
     "locale",
     "position_increment_gap",
     "index_phrases",
+    "index_prefixes",
+    "term_vector",
 ];
 /// Options that are understood.
-const KNOWN: [&str; 8] = ["type", "index", "fields", "ignore_above", "format", "properties", "dynamic", "enabled"];
+const KNOWN: [&str; 9] =
+    ["type", "index", "fields", "ignore_above", "format", "properties", "dynamic", "enabled", "normalizer"];
+/// Types of Elasticsearch that weir does not search. Their values are kept in `_source`, `exists` finds them, `_mapping`
+/// shows them as declared, and any other query on them is refused; so an index that has them can be restored.
+const KEPT: [&str; 22] = [
+    "geo_point",
+    "geo_shape",
+    "point",
+    "shape",
+    "binary",
+    "completion",
+    "join",
+    "percolator",
+    "token_count",
+    "murmur3",
+    "rank_feature",
+    "rank_features",
+    "dense_vector",
+    "sparse_vector",
+    "histogram",
+    "integer_range",
+    "float_range",
+    "long_range",
+    "double_range",
+    "date_range",
+    "ip_range",
+    "aggregate_metric_double",
+];
 /// Options of the top of a mapping that are kept and shown.
 const TOP: [&str; 8] = [
     "_meta",
@@ -94,6 +123,16 @@ impl Mapping {
         Ok(next)
     }
 
+    /// Takes over what an index's settings (flat) say of fields and searches.
+    ///
+    /// # Errors
+    /// For a value that cannot be, or a normalizer that weir does not have.
+    pub fn take_settings(&mut self, settings: &Map<String, Value>) -> Result<(), MappingError> {
+        self.normalizers = super::limits::normalizers(settings)?;
+        self.limits = super::Limits::read(settings)?;
+        Ok(())
+    }
+
     fn declare_properties(&mut self, parent: u32, properties: &Value) -> Result<(), MappingError> {
         let Some(properties) = properties.as_object() else {
             return Err(MappingError::Parsing("Expected map for property [properties]".to_owned()));
@@ -102,8 +141,8 @@ impl Mapping {
             let mut node = parent;
             for key in name.split('.') {
                 if key.is_empty() || key.bytes().any(|byte| byte <= 1) {
-                    return Err(MappingError::Parsing(format!(
-                        "field name [{name}] cannot be empty or hold a control character"
+                    return Err(MappingError::Conflict(format!(
+                        "field name [{name}] cannot be an empty string or hold a control character"
                     )));
                 }
                 node = self.child_or_new(node, key);
@@ -149,8 +188,17 @@ impl Mapping {
             self.nodes[node as usize].declared_object = Some(name.unwrap_or("object").into());
             return Ok(());
         }
-        let mut fresh = leaf(&path, definition)?;
+        let mut fresh = leaf(&path, definition, &self.normalizers)?;
+        if let Some(target) = &fresh.alias
+            && self.alias_target(target).is_none()
+        {
+            return Err(MappingError::Parsing(format!(
+                "Invalid [path] value [{target}] for field alias [{path}]: an alias must refer to an existing field in the mappings."
+            )));
+        }
         let here = &mut self.nodes[node as usize];
+        // What lies beneath a value that is not searched is not looked at either.
+        here.disabled = KEPT.contains(&name.unwrap_or(""));
         if let Some(old) = &here.leaf {
             if old.seen && (old.es_type != fresh.es_type || old.words != fresh.words) {
                 return Err(MappingError::Conflict(format!(
@@ -179,6 +227,12 @@ impl Mapping {
         }
         here.leaf = Some(fresh);
         Ok(())
+    }
+
+    /// The field that an alias of this path would stand for.
+    fn alias_target(&self, path: &str) -> Option<&Leaf> {
+        let node = path.split('.').try_fold(ROOT, |node, key| self.child(node, key))?;
+        self.nodes[node as usize].leaf.as_ref().filter(|leaf| leaf.alias.is_none())
     }
 
     /// As `GET _mapping` shows it: the object that holds `properties`.
@@ -268,13 +322,29 @@ impl Leaf {
 }
 
 /// Reads the definition of one field.
-pub(super) fn leaf(path: &str, definition: &Value) -> Result<Leaf, MappingError> {
+pub(super) fn leaf(path: &str, definition: &Value, normalizers: &BTreeMap<String, bool>) -> Result<Leaf, MappingError> {
     let Some(options) = definition.as_object() else {
         return Err(MappingError::Parsing(format!("Expected map for property [{path}]")));
     };
     let Some(name) = options.get("type").and_then(Value::as_str) else {
         return Err(MappingError::Parsing(format!("No type specified for field [{path}]")));
     };
+    if name == "alias" {
+        let target = options.get("path").and_then(Value::as_str).ok_or_else(|| {
+            MappingError::Parsing(format!("The [path] property must be specified for field [{path}]."))
+        })?;
+        let declared = Some(Arc::new(definition.clone()));
+        return Ok(Leaf {
+            declared,
+            alias: Some(target.into()),
+            exact_subfields: Vec::new(),
+            ..Leaf::of(EsType::Keyword)
+        });
+    }
+    if KEPT.contains(&name) {
+        let declared = Some(Arc::new(definition.clone()));
+        return Ok(Leaf { declared, indexed: false, exact_subfields: Vec::new(), ..Leaf::of(EsType::Keyword) });
+    }
     let es_type = es_type(name)
         .ok_or_else(|| MappingError::Parsing(format!("No handler for type [{name}] declared on field [{path}]")))?;
     for option in options.keys() {
@@ -294,14 +364,27 @@ pub(super) fn leaf(path: &str, definition: &Value) -> Result<Leaf, MappingError>
     let mut leaf =
         Leaf { declared: Some(Arc::new(definition.clone())), exact_subfields: Vec::new(), ..Leaf::of(es_type) };
     leaf.exact = es_type != EsType::Text;
-    leaf.indexed = options.get("index").is_none_or(|index| index != &json!(false) && index != "false");
+    // Where there are columns, they answer queries also without terms, as in Elasticsearch since 8.1.
+    let on = |option: &str| options.get(option).is_none_or(|on| on != &json!(false) && on != "false");
+    leaf.indexed = on("index") || (es_type != EsType::Text && on("doc_values"));
+    leaf.lowercase = match options.get("normalizer").and_then(Value::as_str) {
+        None => false,
+        Some(normalizer) if es_type == EsType::Keyword => *normalizers
+            .get(normalizer)
+            .ok_or_else(|| MappingError::Parsing(format!("normalizer [{normalizer}] not found for field [{path}]")))?,
+        Some(_) => {
+            return Err(MappingError::Parsing(format!(
+                "unknown parameter [normalizer] on mapper [{path}] of type [{name}]"
+            )));
+        }
+    };
     leaf.format = options.get("format").and_then(Value::as_str).map(str::to_owned);
     if let Some(limit) = options.get("ignore_above").and_then(Value::as_u64) {
         leaf.ignore_above = u32::try_from(limit).unwrap_or(u32::MAX).min(KEYWORD_BYTES_MAX);
     }
     if let Some(fields) = options.get("fields").and_then(Value::as_object) {
         for (sub, definition) in fields {
-            let inner = self::leaf(&format!("{path}.{sub}"), definition)?;
+            let inner = self::leaf(&format!("{path}.{sub}"), definition, normalizers)?;
             if inner.words {
                 leaf.words = true;
                 leaf.word_subfields.push(sub.clone());
@@ -314,6 +397,10 @@ pub(super) fn leaf(path: &str, definition: &Value) -> Result<Leaf, MappingError>
             }
         }
     }
+    // The column of a text with exact subfields holds its exact values.
+    leaf.fielddata = es_type == EsType::Text
+        && leaf.exact_subfields.is_empty()
+        && options.get("fielddata").is_some_and(|on| on == &json!(true) || on == "true");
     Ok(leaf)
 }
 
@@ -407,8 +494,8 @@ mod tests {
         let mapping = Mapping::default().declare(&json!({"properties": {"a": {"type": "long"}}})).unwrap();
         let error = mapping.declare(&json!({"properties": {"a": {"type": "keyword"}}})).unwrap_err();
         assert!(error.to_string().contains("mapper [a] cannot be changed from type [long] to [keyword]"), "{error}");
-        let error = mapping.declare(&json!({"properties": {"g": {"type": "geo_point"}}})).unwrap_err();
-        assert!(error.to_string().contains("geo_point"), "{error}");
+        let error = mapping.declare(&json!({"properties": {"g": {"type": "nothing"}}})).unwrap_err();
+        assert!(error.to_string().contains("[nothing]"), "{error}");
         assert!(mapping.declare(&json!({"properties": {"b": {"type": "long", "wrong": 1}}})).is_err());
     }
 

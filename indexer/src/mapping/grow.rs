@@ -145,7 +145,7 @@ impl Mapping {
                     Some(_) => None,
                 };
             }
-            return declare::leaf(path, &definition).ok();
+            return declare::leaf(path, &definition, &self.normalizers).ok();
         }
         None
     }

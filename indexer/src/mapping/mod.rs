@@ -5,8 +5,10 @@
 
 mod declare;
 mod grow;
+mod limits;
 mod resolve;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -14,6 +16,7 @@ use serde_json::{Map, Value};
 
 pub use declare::MappingError;
 pub use grow::{Seen, Unmapped, wildcard};
+pub use limits::{Limits, flat};
 pub use resolve::{FieldRef, Place};
 
 use crate::schema::KEYWORDS;
@@ -103,7 +106,7 @@ pub struct Leaf {
     pub exact: bool,
     /// Strings longer than this many bytes are not kept as exact values.
     pub ignore_above: u32,
-    /// `index: false` and `enabled: false`: kept in `_source` only.
+    /// False: kept in `_source` only, and known to `exists`. So are types that weir does not search (`geo_point`, …).
     pub indexed: bool,
     /// Seen in a document or declared, and so shown in `_mapping`.
     pub seen: bool,
@@ -115,6 +118,12 @@ pub struct Leaf {
     pub format: Option<String>,
     /// As given by `PUT _mapping`.
     pub declared: Option<Arc<Value>>,
+    /// Exact values are kept in lower case: a `normalizer` with the filter `lowercase`.
+    pub lowercase: bool,
+    /// The words of a text have a column, for aggregations and sorting: `fielddata: true`.
+    pub fielddata: bool,
+    /// Another name for the field at this path.
+    pub alias: Option<Box<str>>,
 }
 
 /// A place in the tree of paths: a field, an object, or (when documents disagree) both.
@@ -146,8 +155,12 @@ pub struct Mapping {
     date_detection: bool,
     numeric_detection: bool,
     templates: Vec<Value>,
+    /// Normalizers of the index's settings: whether they put values into lower case.
+    normalizers: BTreeMap<String, bool>,
     /// What else was given at the top (`_meta`, `dynamic_templates`, …), shown again by `GET _mapping`.
     extras: Map<String, Value>,
+    /// Limits of searches, by the index's settings.
+    pub limits: Limits,
     /// Grows with every change, so that a saved one can be told from a newer one.
     pub generation: u64,
 }
@@ -171,7 +184,9 @@ impl Default for Mapping {
             date_detection: true,
             numeric_detection: false,
             templates: Vec::new(),
+            normalizers: BTreeMap::from([("lowercase".to_owned(), true)]),
             extras: Map::new(),
+            limits: Limits::default(),
             generation: 0,
         };
         mapping.install("@timestamp", EsType::Date, Typed::Timestamp);
@@ -271,6 +286,9 @@ impl Leaf {
             word_subfields: Vec::new(),
             format: None,
             declared: None,
+            lowercase: false,
+            fielddata: false,
+            alias: None,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
 use tantivy::schema::Field;
 
 use super::grow::wildcard;
@@ -36,6 +37,10 @@ pub struct FieldRef {
     pub format: Option<String>,
     /// Whether anything was ever indexed under it.
     pub seen: bool,
+    /// Whether its values can be searched; a field that is only kept in `_source` cannot.
+    pub indexed: bool,
+    /// Exact values are kept in lower case (a `normalizer`), and asked for so.
+    pub lowercase: bool,
 }
 
 impl Mapping {
@@ -45,6 +50,10 @@ impl Mapping {
         if let Some(node) = self.find(name)
             && let Some(leaf) = &node.leaf
         {
+            // An alias of an alias is refused when it is declared.
+            if let Some(target) = leaf.alias.as_ref().and_then(|target| self.find(target)) {
+                return Some(reference(target, target.leaf.as_ref()?, &fields, None));
+            }
             return Some(reference(node, leaf, &fields, None));
         }
         let (parent, sub) = (&name[..dot?], &name[dot? + 1..]);
@@ -85,6 +94,20 @@ impl Mapping {
         declared.and_then(|given| given.get("store")).is_some_and(|store| store == true || store == "true")
     }
 
+    /// Whether the field or subfield of that name was declared so that Elasticsearch knows where its words stand.
+    pub fn has_offsets(&self, name: &str) -> bool {
+        let says = |definition: &Value| {
+            definition.get("index_options").is_some_and(|options| options == "offsets")
+                || definition.get("term_vector").is_some_and(|vector| vector != "no")
+        };
+        let declared = |path: &str| self.find(path)?.leaf.as_ref()?.declared.clone();
+        if let Some(definition) = declared(name) {
+            return says(&definition);
+        }
+        let sub = name.rsplit_once('.').and_then(|(parent, sub)| Some((declared(parent)?, sub)));
+        sub.is_some_and(|(definition, sub)| definition.get("fields").and_then(|f| f.get(sub)).is_some_and(says))
+    }
+
     /// Whether `path` has fields beneath it.
     pub fn is_object(&self, path: &str) -> bool {
         self.find(path).is_some_and(|node| !node.children.is_empty() || node.declared_object.is_some())
@@ -118,10 +141,22 @@ fn reference(node: &Node, leaf: &Leaf, fields: &Fields, as_type: Option<EsType>)
                 as_type != Some(EsType::Keyword) && (leaf.words || !matches!(es_type, EsType::Keyword | EsType::Ip));
             let text = if words { json(fields.txt) } else { None };
             let exact = leaf.exact || leaf.es_type != EsType::Text;
-            (text, if exact { json(fields.kw) } else { None }, exact.then(|| format!("_kw.{path}")))
+            let column = exact || (leaf.fielddata && as_type.is_none());
+            (text, if exact { json(fields.kw) } else { None }, column.then(|| format!("_kw.{path}")))
         }
     };
-    FieldRef { path, es_type, typed: leaf.typed, text, exact, column, format: leaf.format.clone(), seen: leaf.seen }
+    FieldRef {
+        path,
+        es_type,
+        typed: leaf.typed,
+        text,
+        exact,
+        column,
+        format: leaf.format.clone(),
+        seen: leaf.seen,
+        indexed: leaf.indexed,
+        lowercase: leaf.lowercase && as_type.is_none(),
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::aggs::MAX_BUCKETS;
 use crate::query::Refusal;
 
-/// Memory of one search's own tables, in bytes. With [`super::permits::PERMITS`] at once it bounds all of them.
+/// Memory of one search's own tables, in bytes. With [`super::state::permits`] at once it bounds all of them.
 pub const MEMORY_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How long a search may take when the request sets no `timeout`.
 pub const TIME_MAX: Duration = Duration::from_secs(30);

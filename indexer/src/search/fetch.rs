@@ -40,6 +40,8 @@ pub struct Wanted {
     pub version: bool,
     /// `_seq_no` and `_primary_term`.
     pub seq_no: bool,
+    /// `explain`: why each hit has its score.
+    pub explain: bool,
     /// Neither `_id` nor `_source`: `stored_fields: _none_`.
     pub bare: bool,
 }
@@ -61,14 +63,14 @@ impl Wanted {
                 "track_scores" => {
                     dsl::boolean(what, key, value)?;
                 }
-                "explain" | "profile" => {
+                "explain" => wanted.explain = dsl::boolean(what, key, value)?,
+                "profile" => {
                     if dsl::boolean(what, key, value)? {
                         return Err(Refusal::unsupported(format!("[{key}]")));
                     }
                 }
-                // Empty ones are sent by Grafana.
-                "script_fields" | "runtime_mappings" | "ext" | "rescore" | "suggest" | "collapse" | "knn" | "rank"
-                | "retriever"
+                // Empty ones are sent by Grafana and Kibana.
+                "script_fields" | "runtime_mappings" | "ext"
                     if value.as_object().is_some_and(Map::is_empty) || value.as_array().is_some_and(Vec::is_empty) => {}
                 "script_fields" | "runtime_mappings" | "rescore" | "suggest" | "collapse" | "knn" | "rank"
                 | "retriever" | "ext" => {
@@ -158,6 +160,8 @@ pub struct Hit {
     seq_no: Option<u64>,
     #[serde(rename = "_primary_term", skip_serializing_if = "Option::is_none")]
     primary_term: Option<u64>,
+    #[serde(rename = "_routing", skip_serializing_if = "Option::is_none")]
+    routing: Option<String>,
     #[serde(rename = "_score")]
     score: Option<f32>,
     #[serde(rename = "_ignored", skip_serializing_if = "Vec::is_empty")]
@@ -172,6 +176,8 @@ pub struct Hit {
     sort: Option<Vec<Value>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     matched_queries: Vec<String>,
+    #[serde(rename = "_explanation", skip_serializing_if = "Option::is_none")]
+    explanation: Option<Value>,
 }
 
 /// Makes hits of documents. `query`: what to highlight, and whose names to tell.
@@ -205,7 +211,11 @@ pub fn hits(
         for (i, names) in list.into_iter().zip(matched) {
             let found = &page[i];
             let source = sources.next();
-            let hit = one(part, found, keys, sorted, scored, wanted, query, ids.next(), source, names)?;
+            let explanation = match query.filter(|_| wanted.explain) {
+                Some(query) => super::explain::of(part, found.address, query, now)?,
+                None => None,
+            };
+            let hit = one(part, found, keys, sorted, scored, wanted, query, ids.next(), source, names, explanation)?;
             hits[i] = Some(hit);
         }
     }
@@ -224,6 +234,7 @@ fn one(
     id: Option<String>,
     source: Option<String>,
     matched_queries: Vec<String>,
+    explanation: Option<Value>,
 ) -> Result<Hit, Refusal> {
     let needs_tree =
         !wanted.fields.is_empty() || wanted.highlight.is_some() || !(wanted.source.none || wanted.source.is_whole());
@@ -265,6 +276,7 @@ fn one(
         version: numbers.filter(|_| wanted.version).map(|(v, _)| v),
         seq_no: numbers.filter(|_| wanted.seq_no).map(|(_, s)| s),
         primary_term: wanted.seq_no.then_some(1),
+        routing: if wanted.bare { None } else { part.routing(found.address)? },
         score: scored.then_some(found.score),
         ignored,
         source: shown,
@@ -272,6 +284,7 @@ fn one(
         highlight,
         sort: sorted.then(|| found.values.iter().zip(keys).map(|(v, k)| v.json(k)).collect()),
         matched_queries,
+        explanation,
     })
 }
 

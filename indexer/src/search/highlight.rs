@@ -9,7 +9,7 @@ use crate::query::Refusal;
 use crate::query::ast::{Edits, Kind, Node, Query, Text, TextQuery};
 use crate::query::dsl;
 use crate::query::plan::pattern::{self, Pattern};
-use crate::query::plan::{analyze, tokens};
+use crate::query::plan::{analyze, compounds, tokens};
 
 /// Longest text that is looked at, in bytes: Elasticsearch's `index.highlight.max_analyzed_offset`.
 const TEXT_BYTES_MAX: usize = 1_000_000;
@@ -32,6 +32,10 @@ struct Options {
     by_score: bool,
     any_field: bool,
     html: bool,
+    /// The highlighter that reads the text again, wherever its words are known to be.
+    plain: bool,
+    /// The request itself bounds how much of a text is looked at: a longer one is no error.
+    limited: bool,
     query: Option<Query>,
 }
 
@@ -46,6 +50,8 @@ impl Default for Options {
             by_score: false,
             any_field: false,
             html: false,
+            plain: false,
+            limited: false,
             query: None,
         }
     }
@@ -118,6 +124,18 @@ impl Highlight {
                         texts.push(s.as_str());
                     }
                 });
+                let most = mapping.limits.highlight_chars;
+                let cheap = !options.plain && mapping.has_offsets(&name);
+                if !cheap
+                    && !options.limited
+                    && texts.iter().any(|text| text.len() > most && text.chars().count() > most)
+                {
+                    return Err(Refusal::shard_argument(format!(
+                        "The length of [{name}] field has exceeded [{most}] - maximum allowed to be analyzed for \
+                         highlighting. This maximum can be set by changing the [index.highlight.max_analyzed_offset] \
+                         index level setting."
+                    )));
+                }
                 let whole = field.es_type != EsType::Text;
                 let any = options.any_field;
                 let fragments = fragments(
@@ -184,11 +202,12 @@ impl Options {
             "require_field_match" => self.any_field = !dsl::boolean("highlight", key, value)?,
             "encoder" => self.html = value.as_str() == Some("html"),
             "highlight_query" => self.query = Some(dsl::parse(value)?),
-            "type" => {
-                if !matches!(value.as_str(), Some("unified" | "plain" | "fvh")) {
-                    return Err(Refusal::argument(format!("unknown highlighter type [{value}]")));
-                }
-            }
+            "type" => match value.as_str() {
+                Some("unified" | "fvh") => self.plain = false,
+                Some("plain") => self.plain = true,
+                _ => return Err(Refusal::argument(format!("unknown highlighter type [{value}]"))),
+            },
+            "max_analyzed_offset" => self.limited = true,
             // Where exactly fragments are cut, and how long a text may be at most: ours are cut at words.
             "boundary_scanner"
             | "boundary_scanner_locale"
@@ -197,7 +216,6 @@ impl Options {
             | "fragmenter"
             | "fragment_offset"
             | "phrase_limit"
-            | "max_analyzed_offset"
             | "max_fragment_length"
             | "force_source" => {}
             _ => return Err(Refusal::content(format!("[highlight] unknown field [{key}]"))),
@@ -281,7 +299,12 @@ impl Words {
             self.word(field, &value);
             return Ok(());
         }
-        for (_, word) in analyze(&value, text.analyzer.as_deref())? {
+        for mut part in compounds(&value, text.analyzer.as_deref())? {
+            if part.len() > 1 {
+                self.phrases.push((field.to_string(), part, false));
+                continue;
+            }
+            let Some(word) = part.pop() else { continue };
             if let Some(fuzz) = &text.fuzz {
                 let edits = fuzz.edits.for_word(&word);
                 self.patterns.push((field.to_string(), pattern::fuzzy(&word, edits, fuzz.prefix, fuzz.transpositions)));

@@ -8,11 +8,10 @@ use super::fetch::Wanted;
 use super::sort::{self, Key};
 use super::source::SourceFilter;
 use crate::aggs::ast::Agg;
+use crate::mapping::Limits;
 use crate::query::{Query, Refusal, dsl};
 use crate::time::span;
 
-/// How many hits may be reached by `from` and `size`: Elasticsearch's `index.max_result_window`.
-pub const WINDOW_MAX: usize = 10_000;
 /// Hits are counted to here unless the request says otherwise.
 pub const TRACK_DEFAULT: u64 = 10_000;
 
@@ -233,11 +232,7 @@ impl Request {
                 self.wanted.bare |= read.bare;
                 self.wanted.source.none |= read.source.none;
             }
-            "explain" => {
-                if dsl::boolean("search", key, &value())? {
-                    return Err(Refusal::unsupported("[explain]"));
-                }
-            }
+            "explain" => self.wanted.explain = dsl::boolean("search", key, &value())?,
             _ => return Ok(false),
         }
         Ok(true)
@@ -259,21 +254,6 @@ impl Request {
                 return Err(Refusal::validation("disabling [track_total_hits] is not allowed in a scroll context"));
             }
         }
-        if self.size > WINDOW_MAX && scroll {
-            return Err(Refusal::shard_argument(format!(
-                "Batch size is too large, size must be less than or equal to: [{WINDOW_MAX}] but was [{}]. Scroll batch sizes cost as \
-                 much memory as result windows so they are controlled by the [index.max_result_window] index level setting.",
-                self.size
-            )));
-        }
-        if self.from.saturating_add(self.size) > WINDOW_MAX {
-            return Err(Refusal::shard_argument(format!(
-                "Result window is too large, from + size must be less than or equal to: [{WINDOW_MAX}] but was [{}]. See the scroll \
-                 api for a more efficient way to request large data sets. This limit can be set by changing the \
-                 [index.max_result_window] index level setting.",
-                self.from.saturating_add(self.size)
-            )));
-        }
         if self.after.is_some() && self.from > 0 {
             return Err(Refusal::validation("`from` parameter must be set to 0 when `search_after` is used"));
         }
@@ -281,6 +261,47 @@ impl Request {
             return Err(Refusal::validation("[slice] can only be used with [scroll] or [point-in-time] requests"));
         }
         Ok(())
+    }
+}
+
+impl Request {
+    /// Checks what the settings of an index limit.
+    pub fn check_limits(&self, limits: &Limits, scroll: bool) -> Result<(), Refusal> {
+        let most = limits.result_window;
+        if scroll && self.size > most {
+            return Err(Refusal::shard_argument(format!(
+                "Batch size is too large, size must be less than or equal to: [{most}] but was [{}]. Scroll batch sizes cost as \
+                 much memory as result windows so they are controlled by the [index.max_result_window] index level setting.",
+                self.size
+            )));
+        }
+        let reached = self.from.saturating_add(self.size);
+        if reached > most {
+            return Err(Refusal::shard_argument(format!(
+                "Result window is too large, from + size must be less than or equal to: [{most}] but was [{reached}]. See the scroll \
+                 api for a more efficient way to request large data sets. This limit can be set by changing the \
+                 [index.max_result_window] index level setting."
+            )));
+        }
+        let (columns, most) = (self.wanted.columns.len(), limits.docvalue_fields);
+        if columns > most {
+            return Err(Refusal::shard_argument(format!(
+                "Trying to retrieve too many docvalue_fields. Must be less than or equal to: [{most}] but was [{columns}]. \
+                 This limit can be set by changing the [index.max_docvalue_fields_search] index level setting."
+            )));
+        }
+        match self.slice {
+            Some(slice) if slice.max as usize > limits.slices => {
+                let mut refusal = Refusal::shard_argument(format!(
+                    "The number of slices [{}] is too large. It must be less than [{}]. This limit can be set by changing the \
+                     [index.max_slices_per_scroll] index level setting.",
+                    slice.max, limits.slices
+                ));
+                refusal.kind = "query_phase_execution_exception";
+                Err(refusal)
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -333,13 +354,8 @@ fn slice(value: &Value) -> Result<Slice, Refusal> {
     if id >= max {
         return Err(Refusal::argument("max must be greater than id"));
     }
-    if max > 1024 {
-        let mut r = Refusal::shard_argument(format!(
-            "The number of slices [{max}] is too large. It must be less than [1024]. This limit can be set by changing the \
-             [index.max_slices_per_scroll] index level setting."
-        ));
-        r.kind = "query_phase_execution_exception";
-        return Err(r);
+    if max > u32::MAX as usize {
+        return Err(Refusal::argument("max is too large"));
     }
     Ok(Slice { id: id as u32, max: max as u32 })
 }
@@ -363,7 +379,13 @@ mod tests {
         ] {
             assert_eq!(Request::parse(Some(&body)).map(|_| ()).map_err(|r| r.reason), Err(want.to_string()));
         }
-        assert!(Request { size: 10_001, ..Request::default() }.check(false).is_err());
+        let limits = Limits::default();
+        assert!(Request { size: 10_001, ..Request::default() }.check_limits(&limits, false).is_err());
+        assert!(
+            Request { size: 5, from: 6, ..Request::default() }
+                .check_limits(&Limits { result_window: 10, ..limits }, false)
+                .is_err()
+        );
         assert!(Request { size: 0, ..Request::default() }.check(true).is_err());
     }
 }

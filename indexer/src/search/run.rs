@@ -171,6 +171,13 @@ impl<'a> Search<'a> {
             if let Some((_, boost)) = boost {
                 query = Box::new(tantivy::query::BoostQuery::new(query, *boost));
             }
+            if let Some(filter) = &part.filter {
+                let filter = planner.plan(&crate::query::dsl::parse(filter)?)?;
+                query = Box::new(BooleanQuery::new(vec![
+                    (Occur::Must, query),
+                    (Occur::Must, Box::new(ConstScoreQuery::new(filter, 0.0))),
+                ]));
+            }
             if let Some(slice) = self.request.slice {
                 query = Box::new(BooleanQuery::new(vec![
                     (Occur::Must, query),

@@ -12,8 +12,9 @@ use super::request::Request;
 use crate::query::Refusal;
 use crate::store::View;
 
-/// Searches that run at the same time: each one keeps a core busy, and ingestion must get its share.
-pub const PERMITS: usize = 4;
+/// Most searches that run at the same time, on machines with as many cores. Each one keeps a core busy, and ingestion
+/// must get its share: there are no more of them than cores.
+pub const PERMITS_MAX: usize = 8;
 /// Searches that may wait for a permit; the next one is told to come again.
 const WAITING_MAX: usize = 1_000;
 /// Scrolls and points in time at once (Elasticsearch's `search.max_open_scroll_context`): each holds files open.
@@ -39,6 +40,8 @@ pub struct Limits {
     pub max_buckets: Option<usize>,
     /// `search.max_keep_alive`
     pub max_keep_alive: Option<Duration>,
+    /// `action.auto_create_index`
+    pub auto_create: Option<String>,
     /// What was set: (persistent, transient).
     pub given: [serde_json::Map<String, serde_json::Value>; 2],
 }
@@ -74,10 +77,15 @@ pub enum ContextKind {
     Answer(Arc<str>),
 }
 
+/// How many searches may run at the same time on this machine.
+pub fn permits() -> usize {
+    std::thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, PERMITS_MAX))
+}
+
 impl Default for State {
     fn default() -> Self {
         State {
-            permits: Arc::new(Semaphore::new(PERMITS)),
+            permits: Arc::new(Semaphore::new(permits())),
             waiting: AtomicUsize::new(0),
             contexts: Mutex::new(HashMap::new()),
             number: AtomicU64::new(0),
@@ -123,7 +131,7 @@ impl State {
         }
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= WAITING_MAX {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
-            return Err(Refusal::busy(PERMITS));
+            return Err(Refusal::busy(permits()));
         }
         // A client that gives up drops this future; it must not go on counting as waiting.
         struct Waiting<'a>(&'a AtomicUsize);
@@ -133,7 +141,7 @@ impl State {
             }
         }
         let _waiting = Waiting(&self.waiting);
-        Arc::clone(&self.permits).acquire_owned().await.map_err(|_| Refusal::busy(PERMITS))
+        Arc::clone(&self.permits).acquire_owned().await.map_err(|_| Refusal::busy(permits()))
     }
 
     fn locked(&self) -> std::sync::MutexGuard<'_, HashMap<String, Context>> {

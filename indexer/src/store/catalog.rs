@@ -26,6 +26,43 @@ pub(crate) struct Catalog {
     uuid: String,
     indices: RwLock<BTreeMap<Arc<str>, Arc<Index>>>,
     templates: RwLock<Map<String, Value>>,
+    legacy: RwLock<Map<String, Value>>,
+}
+
+/// An index that an expression names, and what its documents must fit where it is named by filtered aliases alone.
+#[derive(Clone)]
+pub struct Chosen {
+    /// The index.
+    pub index: Arc<Index>,
+    /// A query of Elasticsearch's DSL.
+    pub filter: Option<Value>,
+}
+
+/// An index while an expression is read: `whole` when something names it without a filter.
+struct Named {
+    index: Arc<Index>,
+    whole: bool,
+    filters: Vec<Value>,
+}
+
+impl Named {
+    fn chosen(mut self) -> Chosen {
+        let filter = match self.filters.len() {
+            _ if self.whole => None,
+            1 => self.filters.pop(),
+            _ => Some(json!({"bool": {"should": self.filters}})),
+        };
+        Chosen { index: self.index, filter }
+    }
+}
+
+/// The two kinds of index templates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Templates {
+    /// `_index_template`: the one with the highest priority counts.
+    Composable,
+    /// `_template`: all that fit count, in growing order; none does where a composable one fits.
+    Legacy,
 }
 
 impl Catalog {
@@ -44,6 +81,7 @@ impl Catalog {
         };
         let uuid = known.as_ref().and_then(|known| known.get("uuid")?.as_str()).map(str::to_owned);
         let templates = known.as_ref().and_then(|known| known.get("templates")?.as_object()).cloned();
+        let legacy = known.as_ref().and_then(|known| known.get("legacy_templates")?.as_object()).cloned();
         let is_new = uuid.is_none();
         let fresh = || {
             crate::base64::encode_url(&[super::id::fresh().to_be_bytes(), super::id::fresh().to_be_bytes()].concat())
@@ -53,6 +91,7 @@ impl Catalog {
             uuid: uuid.unwrap_or_else(fresh),
             indices: RwLock::default(),
             templates: RwLock::new(templates.unwrap_or_default()),
+            legacy: RwLock::new(legacy.unwrap_or_default()),
         };
         if is_new {
             catalog.save()?;
@@ -61,8 +100,8 @@ impl Catalog {
     }
 
     fn save(&self) -> std::io::Result<()> {
-        let templates = self.templates();
-        let body = json!({"uuid": self.uuid, "templates": templates}).to_string();
+        let (templates, legacy) = (self.templates(), self.legacy_templates());
+        let body = json!({"uuid": self.uuid, "templates": templates, "legacy_templates": legacy}).to_string();
         let text = format!("weir-cluster 1 {:08x}\n{body}\n", crc32fast::hash(body.as_bytes()));
         write_durably(&self.path, text.as_bytes())
     }
@@ -113,9 +152,9 @@ impl Catalog {
     ///
     /// # Errors
     /// 404 for a missing one, unless `choice` allows it; 400 for date math that cannot be read.
-    pub(crate) fn resolve(&self, expression: &str, choice: Choice, now_ms: u64) -> Result<Vec<Arc<Index>>> {
+    pub(crate) fn resolve(&self, expression: &str, choice: Choice, now_ms: u64) -> Result<Vec<Chosen>> {
         let all = self.all();
-        let mut chosen: BTreeMap<Arc<str>, Arc<Index>> = BTreeMap::new();
+        let mut chosen: BTreeMap<Arc<str>, Named> = BTreeMap::new();
         let mut patterns_before = false;
         let parts: Vec<&str> = split(expression);
         for (n, part) in parts.iter().enumerate() {
@@ -123,24 +162,39 @@ impl Catalog {
             let taken_away = part.strip_prefix('-').filter(|_| n > 0 && patterns_before);
             let part = date_math(taken_away.unwrap_or(part), now_ms)?;
             let every = part.is_empty() || part == "_all";
+            if part.starts_with('_') && !every {
+                let reason = format!("Invalid index name [{part}], must not start with '_'.");
+                return Err(Error::new(400, "invalid_index_name_exception", reason).with("index", json!(part)));
+            }
             let is_pattern = every || part.contains('*');
-            let fits = |index: &Arc<Index>| {
-                every
-                    || if is_pattern {
-                        wildcard(&part, &index.name) || index.aliases().keys().any(|alias| wildcard(&part, alias))
-                    } else {
-                        *index.name == *part || index.has_alias(&part)
+            let fits = |index: &Arc<Index>| -> Option<Named> {
+                let is_named = if is_pattern { wildcard(&part, &index.name) } else { *index.name == *part };
+                let mut named = Named { index: Arc::clone(index), whole: every || is_named, filters: Vec::new() };
+                let mut found = named.whole;
+                for (_, options) in index.aliases().iter().filter(|(alias, _)| wildcard(&part, alias)) {
+                    found = true;
+                    match options.get("filter") {
+                        Some(filter) => named.filters.push(filter.clone()),
+                        None => named.whole = true,
                     }
+                }
+                found.then_some(named)
             };
             if taken_away.is_some() {
-                chosen.retain(|_, index| !fits(index));
+                chosen.retain(|_, named| fits(&named.index).is_none());
                 continue;
             }
             patterns_before |= is_pattern;
             let mut found = false;
-            for index in all.iter().filter(|index| fits(index)) {
+            for named in all.iter().filter_map(fits) {
                 found = true;
-                chosen.insert(Arc::clone(&index.name), Arc::clone(index));
+                match chosen.get_mut(&named.index.name) {
+                    Some(known) => {
+                        known.whole |= named.whole;
+                        known.filters.extend(named.filters);
+                    }
+                    None => _ = chosen.insert(Arc::clone(&named.index.name), named),
+                }
             }
             let missing = !found && if is_pattern { !choice.allow_no_indices } else { !choice.ignore_unavailable };
             if missing {
@@ -150,20 +204,25 @@ impl Catalog {
         if chosen.is_empty() && !choice.allow_no_indices && !choice.ignore_unavailable {
             return Err(Error::index_not_found(expression));
         }
-        Ok(chosen.into_values().collect())
+        Ok(chosen.into_values().map(Named::chosen).collect())
     }
 
     pub(crate) fn templates(&self) -> Map<String, Value> {
         self.templates.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    pub(crate) fn legacy_templates(&self) -> Map<String, Value> {
+        self.legacy.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Sets or removes a template, durably. False when there was none to remove.
     ///
     /// # Errors
     /// 400 past the limit, 500 when it cannot be saved.
-    pub(crate) fn set_template(&self, name: &str, template: Option<Value>) -> Result<bool> {
+    pub(crate) fn set_template(&self, kind: Templates, name: &str, template: Option<Value>) -> Result<bool> {
+        let held = if kind == Templates::Composable { &self.templates } else { &self.legacy };
         let changed = {
-            let mut templates = self.templates.write().unwrap_or_else(PoisonError::into_inner);
+            let mut templates = held.write().unwrap_or_else(PoisonError::into_inner);
             match template {
                 Some(_) if templates.len() >= TEMPLATES_MAX && !templates.contains_key(name) => {
                     return Err(Error::illegal_argument(format!(
@@ -181,20 +240,32 @@ impl Catalog {
         Ok(changed)
     }
 
-    /// The template for a new index of that name: of those that fit, the one with the highest priority.
-    pub(crate) fn template_for(&self, name: &str) -> Option<Value> {
-        let templates = self.templates.read().unwrap_or_else(PoisonError::into_inner);
-        let fitting = templates.values().filter(|template| {
-            let patterns = template.get("index_patterns");
-            match patterns {
-                Some(Value::String(pattern)) => wildcard(pattern, name),
-                Some(Value::Array(patterns)) => {
-                    patterns.iter().filter_map(Value::as_str).any(|pattern| wildcard(pattern, name))
-                }
-                _ => false,
-            }
-        });
-        fitting.max_by_key(|template| template.get("priority").and_then(Value::as_i64).unwrap_or(0)).cloned()
+    /// What templates say of a new index of that name (`settings`, `mappings`, `aliases`), the more important last: the
+    /// composable one with the highest priority, else those of the older kind in growing order.
+    pub(crate) fn templates_for(&self, name: &str) -> Vec<Value> {
+        let templates = self.templates();
+        let fitting = templates.values().filter(|template| fits(template, name));
+        if let Some(best) = fitting.max_by_key(|template| number(template, "priority")) {
+            return best.get("template").cloned().into_iter().collect();
+        }
+        let mut legacy: Vec<Value> =
+            self.legacy_templates().into_iter().map(|(_, template)| template).filter(|t| fits(t, name)).collect();
+        legacy.sort_by_key(|template| number(template, "order"));
+        legacy
+    }
+}
+
+fn number(template: &Value, key: &str) -> i64 {
+    template.get(key).and_then(Value::as_i64).unwrap_or(0)
+}
+
+fn fits(template: &Value, name: &str) -> bool {
+    match template.get("index_patterns") {
+        Some(Value::String(pattern)) => wildcard(pattern, name),
+        Some(Value::Array(patterns)) => {
+            patterns.iter().filter_map(Value::as_str).any(|pattern| wildcard(pattern, name))
+        }
+        _ => false,
     }
 }
 
@@ -259,11 +330,17 @@ pub(crate) fn date_math(name: &str, now_ms: u64) -> Result<String> {
     Ok(out)
 }
 
-/// `now`, then any of `+1d`, `-2h`, `/d`.
+/// `now` or `2026-11-20||`, then any of `+1d`, `-2h`, `/d`.
 fn moment(math: &str, now_ms: u64) -> Option<jiff::civil::DateTime> {
     let now = jiff::Timestamp::from_millisecond(i64::try_from(now_ms).ok()?).ok()?;
-    let mut at = now.to_zoned(jiff::tz::TimeZone::UTC).datetime();
-    let mut rest = math.strip_prefix("now")?;
+    let at = now.to_zoned(jiff::tz::TimeZone::UTC).datetime();
+    let (mut at, mut rest) = match math.strip_prefix("now") {
+        Some(rest) => (at, rest),
+        None => {
+            let (day, rest) = math.split_once("||")?;
+            (day.parse::<jiff::civil::Date>().ok()?.into(), rest)
+        }
+    };
     while !rest.is_empty() {
         let (operator, tail) = rest.split_at(1);
         let len = tail.bytes().take_while(u8::is_ascii_digit).count();
@@ -347,7 +424,7 @@ mod tests {
         catalog.get("other").unwrap().set_alias("logs-alias", Some(json!({})));
         let names = |expression: &str, choice: Choice| {
             let found = catalog.resolve(expression, choice, NOW)?;
-            Ok::<_, Error>(found.iter().map(|index| index.name.to_string()).collect::<Vec<_>>().join(" "))
+            Ok::<_, Error>(found.iter().map(|one| one.index.name.to_string()).collect::<Vec<_>>().join(" "))
         };
         let usual = Choice::default();
         assert_eq!(names("_all", usual).unwrap(), "logs-a logs-b other");
@@ -358,6 +435,11 @@ mod tests {
         assert_eq!(names("nothing*", usual).unwrap(), "");
         assert_eq!(names("nothing,logs-a", Choice { ignore_unavailable: true, ..usual }).unwrap(), "logs-a");
         assert!(names("nothing*", Choice { allow_no_indices: false, ..usual }).is_err());
+        catalog.get("other").unwrap().set_alias("part", Some(json!({"filter": {"term": {"a": 1}}})));
+        let filter = |expression: &str| catalog.resolve(expression, usual, NOW).unwrap().pop().unwrap().filter;
+        assert_eq!(filter("part"), Some(json!({"term": {"a": 1}})));
+        assert_eq!((filter("part,other"), filter("part,logs-alias"), filter("_all")), (None, None, None));
+        assert_eq!(names("_x", usual).unwrap_err().status, 400);
         assert_eq!(catalog.write_target("logs-alias").unwrap().unwrap().name.as_ref(), "other");
         assert!(catalog.write_target("nothing").unwrap().is_none());
     }
@@ -367,6 +449,7 @@ mod tests {
         assert_eq!(date_math("<logs-{now/d}>", NOW).unwrap(), "logs-2026.11.20");
         assert_eq!(date_math("<logs-{now/M-1M{yyyy-MM}}-x>", NOW).unwrap(), "logs-2026-10-x");
         assert_eq!(date_math("<l-{now-1d{yy.MM.dd|+01:00}}>", NOW).unwrap(), "l-26.11.19");
+        assert_eq!(date_math("<l-{2022-12-31||+1d/d{yyyy-MM-dd}}>", NOW).unwrap(), "l-2023-01-01");
         assert_eq!(date_math("plain", NOW).unwrap(), "plain");
         assert!(date_math("<l-{now>", NOW).is_err() && date_math("<l-{then}>", NOW).is_err());
         assert_eq!(split("a,<b-{now/d{a,b}}>,c").len(), 3);
@@ -376,12 +459,18 @@ mod tests {
     fn templates_are_kept() {
         let folder = tempfile::tempdir().unwrap();
         let catalog = Catalog::open(folder.path()).unwrap();
-        catalog.set_template("low", Some(json!({"index_patterns": ["l*"]}))).unwrap();
-        catalog.set_template("high", Some(json!({"index_patterns": ["logs-*"], "priority": 5}))).unwrap();
+        let set = |kind, name: &str, template| catalog.set_template(kind, name, Some(template)).unwrap();
+        set(Templates::Composable, "low", json!({"index_patterns": ["l*"], "template": {"n": 1}}));
+        set(Templates::Composable, "high", json!({"index_patterns": ["logs-*"], "priority": 5, "template": {"n": 2}}));
+        set(Templates::Legacy, "second", json!({"index_patterns": ["o*"], "order": 2}));
+        set(Templates::Legacy, "first", json!({"index_patterns": ["*"], "order": 1}));
         let again = Catalog::open(folder.path()).unwrap();
         assert_eq!(again.uuid(), catalog.uuid());
-        assert_eq!(again.template_for("logs-x").unwrap()["priority"], 5);
-        assert!(again.template_for("lx").is_some() && again.template_for("x").is_none());
-        assert!(again.set_template("low", None).unwrap() && !again.set_template("low", None).unwrap());
+        assert_eq!(again.templates_for("logs-x"), [json!({"n": 2})]);
+        assert_eq!(again.templates_for("lx"), [json!({"n": 1})]);
+        let orders: Vec<i64> = again.templates_for("other").iter().map(|t| number(t, "order")).collect();
+        assert_eq!(orders, [1, 2]);
+        let remove = |name| again.set_template(Templates::Composable, name, None).unwrap();
+        assert!(remove("low") && !remove("low"));
     }
 }

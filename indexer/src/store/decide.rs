@@ -247,7 +247,8 @@ fn add(action: &Action, shard: &mut Shard, identity: Identity, version: u64, dec
     let seq = shard.next_seq;
     shard.next_seq += 1;
     decided.ops.push(Op::Add(decided.entries.len() as u32));
-    decided.entries.push(Entry { index: action.target, extent: action.extent, identity, seq, version });
+    let routing = action.routing.clone();
+    decided.entries.push(Entry { index: action.target, extent: action.extent, identity, seq, version, routing });
     seq
 }
 
@@ -270,6 +271,16 @@ fn check(condition: &Condition, before: Option<Known>, shard: &Shard, id: &str) 
             None => "but no document was found".to_owned(),
         };
         return Err(conflict(shard, id, format!("required seqNo [{seq}], primary term [{term}]. {current}")));
+    }
+    if let Some(version) = condition.version {
+        let current = match there {
+            Some(known) if known.version == version => return Ok(()),
+            Some(known) => {
+                format!("current version [{}] is different than the one provided [{version}]", known.version)
+            }
+            None => format!("current version [-1] is different than the one provided [{version}]"),
+        };
+        return Err(conflict(shard, id, current));
     }
     if let (Some((version, or_equal)), Some(known)) = (condition.external, before)
         && (version < known.version || (version == known.version && !or_equal))

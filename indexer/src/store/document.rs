@@ -90,6 +90,8 @@ pub(crate) struct Entry {
     pub(crate) identity: Identity,
     pub(crate) seq: u64,
     pub(crate) version: u64,
+    /// `_routing`, where the request gave one.
+    pub(crate) routing: Option<Box<str>>,
 }
 
 /// The parsed values of some documents.
@@ -173,7 +175,7 @@ impl Document for Doc {
             leaves,
             step: Step::Seq,
             at: 0,
-            exact: false,
+            exact: entry.routing.is_some(),
             words: false,
             message: false,
         }
@@ -212,7 +214,8 @@ pub(crate) struct FieldValues<'a> {
 impl<'a> FieldValues<'a> {
     fn walk(&self, words: bool) -> Val<'a> {
         let mapping = &self.batch.mappings[self.entry.index as usize];
-        Val::Object(Walk { batch: self.batch, mapping, leaves: self.leaves.iter(), words })
+        let routing = self.entry.routing.as_deref().filter(|_| !words);
+        Val::Object(Walk { batch: self.batch, mapping, leaves: self.leaves.iter(), words, routing })
     }
 
     fn leaf(&mut self, leaf: Leaf) -> Option<(Field, Val<'a>)> {
@@ -339,6 +342,8 @@ pub(crate) struct Walk<'a> {
     mapping: &'a Mapping,
     leaves: std::slice::Iter<'a, Leaf>,
     words: bool,
+    /// Still to be given, behind the others.
+    routing: Option<&'a str>,
 }
 
 impl std::fmt::Debug for Walk<'_> {
@@ -353,7 +358,9 @@ impl<'a> Iterator for Walk<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         let words = self.words;
         let wanted = if words { Target::Words } else { Target::Exact };
-        let leaf = self.leaves.find(|leaf| leaf.target == wanted || leaf.target == Target::Both)?;
+        let Some(leaf) = self.leaves.find(|leaf| leaf.target == wanted || leaf.target == Target::Both) else {
+            return self.routing.take().map(|routing| (crate::schema::ROUTING, Val::Str(routing)));
+        };
         Some((self.mapping.path(leaf.node), self.batch.value(leaf.value)))
     }
 }

@@ -70,6 +70,25 @@ pub(crate) fn fresh() -> u64 {
     hasher.finish()
 }
 
+/// Murmur3 of 32 bits with seed 0 (Appleby, public domain), which Elasticsearch routes documents by.
+pub(crate) fn murmur3(bytes: &[u8]) -> u32 {
+    let scramble = |k: u32| k.wrapping_mul(0xcc9e_2d51).rotate_left(15).wrapping_mul(0x1b87_3593);
+    let mut hash = 0u32;
+    let mut chunks = bytes.chunks_exact(4);
+    for chunk in &mut chunks {
+        let k = u32::from_le_bytes([chunk[0], chunk[1], chunk[2], chunk[3]]);
+        hash = (hash ^ scramble(k)).rotate_left(13).wrapping_mul(5).wrapping_add(0xe654_6b64);
+    }
+    let tail = chunks.remainder().iter().rev().fold(0u32, |k, byte| k << 8 | u32::from(*byte));
+    if !chunks.remainder().is_empty() {
+        hash ^= scramble(tail);
+    }
+    hash ^= bytes.len() as u32;
+    hash = (hash ^ (hash >> 16)).wrapping_mul(0x85eb_ca6b);
+    hash = (hash ^ (hash >> 13)).wrapping_mul(0xc2b2_ae35);
+    hash ^ (hash >> 16)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,5 +121,12 @@ mod tests {
             assert_eq!(parse_arrival(78 << 8, &id), None);
         }
         assert_eq!(parse_arrival(77, "short"), None);
+    }
+
+    #[test]
+    fn murmur3_is_murmur3() {
+        assert_eq!(murmur3(b""), 0);
+        assert_eq!(murmur3(b"test"), 0xba6b_d213);
+        assert_eq!(murmur3(b"Hello, world!"), 0xc036_3e43);
     }
 }

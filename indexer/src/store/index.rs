@@ -15,7 +15,7 @@ use weir_daemon::files::write_durably;
 use super::parse::Grow;
 use super::partition::Partition;
 use crate::error::{Error, Result};
-use crate::mapping::{Mapping, MappingError, Unmapped};
+use crate::mapping::{Mapping, MappingError, Unmapped, flat};
 
 const META_VERSION: u32 = 1;
 
@@ -44,6 +44,16 @@ pub struct Index {
     pub(crate) gone: AtomicBool,
     /// One writer of `meta.json` at a time.
     saving: Mutex<()>,
+    /// Searches and look-ups by id since the start, as `_stats` shows them.
+    pub(crate) asked: Asked,
+}
+
+/// How often an index was asked since the start.
+#[derive(Default)]
+pub(crate) struct Asked {
+    pub(crate) searches: AtomicU64,
+    pub(crate) gets: AtomicU64,
+    pub(crate) refreshes: AtomicU64,
 }
 
 impl Index {
@@ -64,6 +74,7 @@ impl Index {
             refreshed: Mutex::new(Instant::now()),
             gone: AtomicBool::new(false),
             saving: Mutex::new(()),
+            asked: Asked::default(),
         }
     }
 
@@ -78,11 +89,14 @@ impl Index {
         let mut index = Self::new(name, folder, number("uid")?, number("created_ms")?);
         index.salt = number("salt")?;
         let mapping = meta.get("mapping").cloned().unwrap_or_else(|| json!({}));
-        let mapping = Mapping::default().declare(&mapping).map_err(|error| error.to_string())?;
+        let object = |key: &str| meta.get(key).and_then(Value::as_object).cloned().unwrap_or_default();
+        let settings = flat(&object("settings"));
+        let mut fresh = Mapping::default();
+        fresh.take_settings(&settings).map_err(|error| error.to_string())?;
+        let mapping = fresh.declare(&mapping).map_err(|error| error.to_string())?;
         index.saved_generation = AtomicU64::new(mapping.generation);
         index.mapping = RwLock::new(Arc::new(mapping));
-        let object = |key: &str| meta.get(key).and_then(Value::as_object).cloned().unwrap_or_default();
-        index.settings = RwLock::new(object("settings"));
+        index.settings = RwLock::new(settings);
         index.aliases = RwLock::new(object("aliases"));
         Ok(index)
     }
@@ -128,14 +142,26 @@ impl Index {
         Ok(self.save()?)
     }
 
-    /// As declared at creation, flat or nested as given.
+    /// As declared at creation and changed since: dotted keys that begin with `index.`.
     pub fn settings(&self) -> Map<String, Value> {
         read(&self.settings).clone()
     }
 
-    /// Lays `given` over the settings; [`save`](Self::save) makes it last.
-    pub(crate) fn merge_settings(&self, given: &Map<String, Value>) {
-        self.settings.write().unwrap_or_else(PoisonError::into_inner).extend(given.clone());
+    /// Lays `given` over the settings, and takes away what is null in it; [`save`](Self::save) makes it last.
+    ///
+    /// # Errors
+    /// 400 for a value that cannot be; nothing is changed then.
+    pub(crate) fn merge_settings(&self, given: &Map<String, Value>) -> Result<()> {
+        let mut settings = self.settings.write().unwrap_or_else(PoisonError::into_inner);
+        let mut merged = settings.clone();
+        merged.extend(flat(given));
+        merged.retain(|_, value| !value.is_null());
+        let mut mapping = self.mapping.write().unwrap_or_else(PoisonError::into_inner);
+        let mut next = Mapping::clone(&mapping);
+        next.take_settings(&merged).map_err(mapping_error)?;
+        *mapping = Arc::new(next);
+        *settings = merged;
+        Ok(())
     }
 
     /// Alias name → its options.
@@ -175,6 +201,34 @@ impl Index {
             }
         }
         counts
+    }
+
+    /// Searches, look-ups by id and refreshes since the start, and documents that were ever given an arrival number.
+    pub fn asked(&self) -> (u64, u64, u64, u64) {
+        let read = |number: &AtomicU64| number.load(Ordering::Relaxed);
+        let arrived = self.partitions().last().map_or(0, |newest| newest.payload().next_seq);
+        (read(&self.asked.searches), read(&self.asked.gets), read(&self.asked.refreshes), arrived)
+    }
+
+    /// Bytes of its files by what they hold, which is how tantivy names them: `idx`, `pos`, `store`, …
+    ///
+    /// # Errors
+    /// When a folder cannot be read.
+    pub fn file_sizes(&self) -> Result<std::collections::BTreeMap<String, u64>> {
+        let mut sizes = std::collections::BTreeMap::new();
+        for partition in self.partitions() {
+            for file in fs::read_dir(self.folder.join(format!("p{}", partition.number)))? {
+                let file = file?;
+                let kind = file.path().extension().map_or_else(String::new, |kind| kind.to_string_lossy().into_owned());
+                *sizes.entry(kind).or_default() += file.metadata()?.len();
+            }
+        }
+        Ok(sizes)
+    }
+
+    /// Requests that were accepted and are not yet visible.
+    pub fn waiting(&self) -> u64 {
+        self.accepted.load(Ordering::Acquire).saturating_sub(self.visible.load(Ordering::Acquire))
     }
 
     /// Segments over all partitions.

@@ -43,7 +43,7 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
@@ -51,14 +51,14 @@ use serde_json::{Map, Value, json};
 use tokio::sync::oneshot;
 use weir_daemon::{Counter, Gauge, Health, Metrics};
 
-pub use catalog::INDICES_MAX;
+pub use catalog::{Chosen, INDICES_MAX};
 pub use decide::Outcome;
 pub use index::{Index, check_name};
-pub use request::{Action, Condition, Kind, Request, Target};
+pub use request::{Action, Condition, Defaults, Kind, Request, Target};
 pub use sequencer::Written;
 pub use view::{Choice, PartitionView, View};
 
-use catalog::Catalog;
+use catalog::{Catalog, Templates};
 use decide::Shard;
 use flow::Flow;
 use guard::Guard;
@@ -165,6 +165,7 @@ pub struct Store {
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// One creation or deletion of an index at a time.
     changing: Mutex<()>,
+    auto_create: RwLock<Option<String>>,
     _lock: weir_daemon::files::Lock,
 }
 
@@ -229,6 +230,7 @@ impl Store {
             indexing: to_indexing,
             threads: Mutex::new(threads),
             changing: Mutex::new(()),
+            auto_create: RwLock::default(),
             _lock: lock,
         })
     }
@@ -244,8 +246,7 @@ impl Store {
     /// # Errors
     /// 404 for a missing index, as `choice` says.
     pub fn search_view(&self, expression: &str, choice: Choice) -> Result<View> {
-        let indices = self.resolve(expression, choice)?;
-        self.view(&indices)
+        self.view_of(&self.resolve_filtered(expression, choice)?)
     }
 
     /// The same for indices that were resolved before. When what was accepted cannot be made visible, because the disk
@@ -254,9 +255,20 @@ impl Store {
     /// # Errors
     /// Never at present.
     pub fn view(&self, indices: &[Arc<Index>]) -> Result<View> {
+        let whole = |index: &Arc<Index>| Chosen { index: Arc::clone(index), filter: None };
+        self.view_of(&indices.iter().map(whole).collect::<Vec<_>>())
+    }
+
+    /// The same, with the filters of aliases.
+    ///
+    /// # Errors
+    /// Never at present.
+    pub fn view_of(&self, chosen: &[Chosen]) -> Result<View> {
         let interval = self.shared.config.refresh_interval;
-        let due: Vec<Arc<Index>> = indices
+        let due: Vec<Arc<Index>> = chosen
             .iter()
+            .map(|chosen| &chosen.index)
+            .filter(|index| !index.mapping().limits.refresh_by_hand)
             .filter(|index| index.refreshed.lock().unwrap_or_else(PoisonError::into_inner).elapsed() >= interval)
             .cloned()
             .collect();
@@ -265,7 +277,8 @@ impl Store {
             tracing::warn!(%error, "a search does not see the newest documents");
         }
         let mut parts = Vec::new();
-        for index in indices {
+        for Chosen { index, filter } in chosen {
+            index.asked.searches.fetch_add(1, Ordering::Relaxed);
             let mapping = index.mapping();
             for partition in index.partitions() {
                 parts.push(PartitionView {
@@ -274,6 +287,7 @@ impl Store {
                     mapping: Arc::clone(&mapping),
                     fields: self.shared.fields,
                     time_range: partition.payload().times,
+                    filter: filter.clone(),
                     salt: index.salt,
                 });
             }
@@ -286,6 +300,14 @@ impl Store {
     /// # Errors
     /// 404 for a missing index, as `choice` says.
     pub fn resolve(&self, expression: &str, choice: Choice) -> Result<Vec<Arc<Index>>> {
+        Ok(self.resolve_filtered(expression, choice)?.into_iter().map(|chosen| chosen.index).collect())
+    }
+
+    /// The same, with what documents must fit where only filtered aliases name an index.
+    ///
+    /// # Errors
+    /// 404 for a missing index, as `choice` says.
+    pub fn resolve_filtered(&self, expression: &str, choice: Choice) -> Result<Vec<Chosen>> {
         self.shared.catalog.resolve(expression, choice, now_ms())
     }
 
@@ -296,7 +318,9 @@ impl Store {
     pub fn refresh(&self, indices: &[Arc<Index>]) -> Result<()> {
         let dirty =
             |index: &&Arc<Index>| index.accepted.load(Ordering::Acquire) > index.visible.load(Ordering::Acquire);
-        let uids: Vec<u64> = indices.iter().filter(dirty).map(|index| index.uid).collect();
+        let dirty: Vec<&Arc<Index>> = indices.iter().filter(dirty).collect();
+        let uids: Vec<u64> = dirty.iter().map(|index| index.uid).collect();
+        dirty.iter().for_each(|index| _ = index.asked.refreshes.fetch_add(1, Ordering::Relaxed));
         if uids.is_empty() {
             return Ok(());
         }
@@ -310,8 +334,8 @@ impl Store {
     ///
     /// # Errors
     /// What concerns the request as a whole: malformed, no room (429), not writable (503).
-    pub async fn bulk(self: &Arc<Self>, body: Bytes, default_index: Option<String>) -> Result<Written> {
-        let parse = move |store: &Self, body: Bytes| request::bulk(body, default_index.as_deref(), store);
+    pub async fn bulk(self: &Arc<Self>, body: Bytes, defaults: Defaults) -> Result<Written> {
+        let parse = move |store: &Self, body: Bytes| request::bulk(body, &defaults, store);
         self.write_with(body, parse).await
     }
 
@@ -325,10 +349,12 @@ impl Store {
         index: String,
         kind: Kind,
         id: Option<String>,
+        routing: Option<String>,
         condition: Condition,
     ) -> Result<Written> {
         let parse = move |store: &Self, body: Bytes| {
-            request::single(body, &index, kind, id.as_deref(), condition.clone(), store)
+            let who = (id.as_deref(), routing.as_deref());
+            request::single(body, &index, kind, who, condition.clone(), store)
         };
         self.write_with(body, parse).await
     }
@@ -343,7 +369,7 @@ impl Store {
             body.push_str(&json!({"delete": {"_index": &*index.name, "_id": id}}).to_string());
             body.push('\n');
         }
-        self.bulk(body.into(), None).await
+        self.bulk(body.into(), Defaults::default()).await
     }
 
     async fn write_with<F>(self: &Arc<Self>, body: Bytes, parse: F) -> Result<Written>
@@ -422,18 +448,19 @@ impl Store {
         }
         let folder = self.shared.config.data_dir.join("indices").join(name);
         let index = Index::new(name, folder.clone(), id::fresh() | 1, now_ms());
-        let template = self.shared.catalog.template_for(name);
-        let layers = [template.as_ref().and_then(|template| template.get("template")), Some(given)];
-        for layer in layers.into_iter().flatten() {
+        let mut layers = self.shared.catalog.templates_for(name);
+        layers.push(given.clone());
+        for layer in &layers {
             if let Some(settings) = layer.get("settings").and_then(Value::as_object) {
-                index.merge_settings(settings);
+                index.merge_settings(settings)?;
             }
             for (alias, options) in layer.get("aliases").and_then(Value::as_object).into_iter().flatten() {
-                index.set_alias(alias, Some(options.clone()));
+                check_name(alias).map_err(|error| Error::new(400, "invalid_alias_name_exception", error.reason))?;
+                index.set_alias(alias, Some(alias_options(options)?));
             }
         }
         fs::create_dir_all(&folder)?;
-        for layer in layers.into_iter().flatten() {
+        for layer in &layers {
             if let Some(mappings) = layer.get("mappings").filter(|mappings| !mappings.is_null())
                 && let Err(error) = index.put_mapping(mappings)
             {
@@ -501,7 +528,47 @@ impl Store {
     /// # Errors
     /// 400 past the limit, 500 when it cannot be saved.
     pub fn set_template(&self, name: &str, template: Option<Value>) -> Result<bool> {
-        self.shared.catalog.set_template(name, template)
+        self.shared.catalog.set_template(Templates::Composable, name, template)
+    }
+
+    /// Templates of the older kind (`_template`) by name.
+    pub fn legacy_templates(&self) -> Map<String, Value> {
+        self.shared.catalog.legacy_templates()
+    }
+
+    /// Sets or removes a template of the older kind, durably. False when there was none to remove.
+    ///
+    /// # Errors
+    /// 400 past the limit, 500 when it cannot be saved.
+    pub fn set_legacy_template(&self, name: &str, template: Option<Value>) -> Result<bool> {
+        self.shared.catalog.set_template(Templates::Legacy, name, template)
+    }
+
+    /// Which indices a write may make (`action.auto_create_index`); `None`: any.
+    pub fn set_auto_create(&self, rule: Option<String>) {
+        *self.auto_create.write().unwrap_or_else(PoisonError::into_inner) = rule;
+    }
+
+    fn may_create(&self, name: &str) -> Result<()> {
+        let held = self.auto_create.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(rule) = held.as_deref() else { return Ok(()) };
+        let verdict = match rule {
+            "true" => Some(true),
+            "false" => Some(false),
+            patterns => patterns.split(',').map(str::trim).find_map(|pattern| {
+                let (pattern, may) = match pattern.strip_prefix('-') {
+                    Some(pattern) => (pattern, false),
+                    None => (pattern.strip_prefix('+').unwrap_or(pattern), true),
+                };
+                crate::mapping::wildcard(pattern, name).then_some(may)
+            }),
+        };
+        if verdict == Some(true) {
+            return Ok(());
+        }
+        let missing = Error::index_not_found(name);
+        let why = format!("{} and [action.auto_create_index] is [{rule}]", missing.reason);
+        Err(Error { reason: why, ..missing })
     }
 
     /// Sets or removes an alias of an index, durably.
@@ -530,7 +597,7 @@ impl Store {
     /// # Errors
     /// 500 when they cannot be saved.
     pub fn put_settings(&self, index: &Index, given: &Map<String, Value>) -> Result<()> {
-        index.merge_settings(given);
+        index.merge_settings(given)?;
         Ok(index.save()?)
     }
 
@@ -539,6 +606,7 @@ impl Store {
     /// # Errors
     /// 500 when the index files are damaged.
     pub fn get(&self, index: &Arc<Index>, id: &str) -> Result<Option<Got>> {
+        index.asked.gets.fetch_add(1, Ordering::Relaxed);
         let Some(found) = lookup::find(index, id, &self.shared.fields)? else { return Ok(None) };
         let part = PartitionView {
             searcher: found.searcher,
@@ -546,9 +614,11 @@ impl Store {
             mapping: index.mapping(),
             fields: self.shared.fields,
             time_range: None,
+            filter: None,
             salt: index.salt,
         };
-        Ok(Some(Got { source: part.source(found.address)?, version: found.version, seq: found.seq }))
+        let (source, routing) = (part.source(found.address)?, part.routing(found.address)?);
+        Ok(Some(Got { source, version: found.version, seq: found.seq, routing }))
     }
 
     /// Bytes used, the budget, bytes free on the file system and its size.
@@ -590,9 +660,56 @@ impl Targets for Store {
         let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         match self.shared.catalog.write_target(&name)? {
             Some(index) => Ok(index),
-            None => self.make(&name, &json!({})),
+            None => {
+                self.may_create(&name)?;
+                self.make(&name, &json!({}))
+            }
         }
     }
+}
+
+/// What stands beside an alias, as it is kept and shown: `routing` is both routings.
+///
+/// # Errors
+/// 400 for an option that weir does not have, and for a filter that is no query.
+pub fn alias_options(given: &Value) -> Result<Value> {
+    let mut options = Map::new();
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    for (option, value) in given.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()) {
+        match option.as_str() {
+            "is_write_index" | "is_hidden" => _ = options.insert(option.clone(), value.clone()),
+            "filter" => {
+                crate::query::dsl::parse(value)?;
+                options.insert(option.clone(), value.clone());
+            }
+            "index_routing" | "search_routing" => _ = options.insert(option.clone(), text(value).into()),
+            "routing" => {
+                for both in ["index_routing", "search_routing"] {
+                    options.entry(both).or_insert_with(|| text(value).into());
+                }
+            }
+            "index" | "alias" | "indices" | "aliases" | "must_exist" => {}
+            other => return Err(Error::illegal_argument(format!("alias option [{other}] is not supported"))),
+        }
+    }
+    Ok(Value::Object(options))
+}
+
+/// Whether an id has the form of those that weir gives to documents without one.
+pub fn is_made_here(index: &Index, id: &str) -> bool {
+    id::parse_position(id).is_some() || id::parse_arrival(index.salt, id).is_some()
+}
+
+/// The shard of several that Elasticsearch puts a routing value on: Murmur3 over its UTF-16 units, spread over a
+/// multiple of the number of shards that leaves room for splitting.
+pub fn shard_of(value: &str, shards: u32) -> u32 {
+    if shards <= 1 {
+        return 0;
+    }
+    let splits = 10u32.saturating_sub(32 - (shards - 1).leading_zeros()).max(1);
+    let spread = i64::from(shards) << splits;
+    let bytes: Vec<u8> = value.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    (i64::from(id::murmur3(&bytes) as i32).rem_euclid(spread) / (1 << splits)) as u32
 }
 
 /// A document found by its id.
@@ -603,6 +720,8 @@ pub struct Got {
     pub version: u64,
     /// `_seq_no`
     pub seq: u64,
+    /// `_routing`, where it was written with one.
+    pub routing: Option<String>,
 }
 
 /// What [`Store::disk`] tells, in bytes.

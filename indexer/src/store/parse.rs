@@ -3,10 +3,13 @@
 
 use std::sync::Arc;
 
+use tantivy::tokenizer::{TokenStream as _, Tokenizer as _};
+
 use super::document::{Extent, Leaf, Scalar, Target, Values};
 use super::{date, source};
 use crate::error::Error;
 use crate::mapping::{EsType, Mapping, ROOT, Seen, Typed, Unmapped};
+use crate::tokenizer::Words;
 
 /// Deepest nesting that is read; deeper JSON is refused, as Elasticsearch refuses it at 1,000. The parser recurses.
 const NESTING_MAX: usize = 400;
@@ -236,7 +239,13 @@ impl<'a> Parser<'a> {
                 let node = match &spot {
                     None => None,
                     Some(spot) => match spot.child {
-                        Some(child) if self.mapping.node(child).disabled => None,
+                        Some(child) if self.mapping.node(child).disabled => {
+                            // An object as the value of a type that is not searched: a point, a shape.
+                            if self.mapping.node(child).leaf.as_ref().is_some_and(|leaf| leaf.seen) {
+                                self.note(child, Target::Exists, Scalar::Path);
+                            }
+                            None
+                        }
                         Some(child) => Some(child),
                         None => self.object_node(spot.parent, spot.key)?,
                     },
@@ -466,9 +475,12 @@ impl<'a> Parser<'a> {
             }
         };
         let Some(leaf) = &self.mapping.node(node).leaf else { return Ok(()) };
-        if !leaf.indexed {
+        if !leaf.indexed || leaf.alias.is_some() {
+            // `exists` knows of it.
+            self.note(node, Target::Exists, Scalar::Path);
             return Ok(());
         }
+        let (lowercase, fielddata) = (leaf.lowercase, leaf.fielddata);
         let (typed, words, exact, above) = (leaf.typed, leaf.words, leaf.exact, leaf.ignore_above as usize);
         let as_text = || match spelled {
             Some((start, end)) => Scalar::Text { start: start as u32, len: (end - start) as u32 },
@@ -483,6 +495,7 @@ impl<'a> Parser<'a> {
             EsType::Object => None,
         };
         let len = self.text_of(as_text()).len();
+        let fitting = if lowercase { fitting.map(|scalar| self.lowered(scalar)) } else { fitting };
         let target = match (typed, fitting) {
             (Some(Typed::Timestamp), Some(_)) => {
                 if let Scalar::Text { start, len } = scalar {
@@ -502,7 +515,10 @@ impl<'a> Parser<'a> {
                 self.note(node, Target::Ignored, Scalar::Path);
                 return Ok(());
             }
-            (None, Some(Scalar::Text { .. } | Scalar::Unescaped { .. })) => {
+            (None, Some(text @ (Scalar::Text { .. } | Scalar::Unescaped { .. }))) => {
+                if fielddata {
+                    self.words(node, text);
+                }
                 let fits = exact && len <= above;
                 if !fits {
                     self.note(node, Target::Exists, Scalar::Path);
@@ -530,6 +546,35 @@ impl<'a> Parser<'a> {
             self.note(node, target, fitting);
         }
         Ok(())
+    }
+
+    /// Notes each word of a text as an exact value of its own.
+    fn words(&mut self, node: u32, text: Scalar) {
+        let mut words = Words::default();
+        let mut found = Vec::new();
+        let mut stream = words.token_stream(self.text_of(text));
+        while stream.advance() {
+            found.push(stream.token().text.clone());
+        }
+        found.sort_unstable();
+        found.dedup();
+        for word in found {
+            let start = self.values.unescaped.len() as u32;
+            self.values.unescaped.push_str(&word);
+            self.note(node, Target::Exact, Scalar::Unescaped { start, len: word.len() as u32 });
+        }
+    }
+
+    /// A string in lower case, in the text itself where it is that already.
+    fn lowered(&mut self, scalar: Scalar) -> Scalar {
+        let text = self.text_of(scalar);
+        let lower = text.to_lowercase();
+        if lower == text {
+            return scalar;
+        }
+        let start = self.values.unescaped.len();
+        self.values.unescaped.push_str(&lower);
+        Scalar::Unescaped { start: start as u32, len: lower.len() as u32 }
     }
 
     fn text_of(&self, scalar: Scalar) -> &str {
@@ -751,12 +796,20 @@ mod tests {
     #[test]
     fn the_mapping_is_obeyed() {
         let given = serde_json::json!({"dynamic": "strict", "properties": {
-            "n": {"type": "long"}, "off": {"type": "object", "enabled": false}, "no": {"type": "keyword", "index": false},
+            "n": {"type": "long"}, "off": {"type": "object", "enabled": false},
+            "no": {"type": "keyword", "index": false, "doc_values": false}, "low": {"type": "keyword", "normalizer": "lowercase"},
             "t": {"type": "text"}, "d": {"type": "date", "format": "yyyy/MM/dd"}}});
         let mapping = || Mapping::default().declare(&given).unwrap();
         assert_eq!(
-            parse_with(mapping(), r#"{"n":"42","off":{"x":1},"no":"x","t":"w","d":"1970/01/02"}"#).unwrap(),
-            ["n Exact I64(42)", "t Exists Path", "t Words w", "d Exact Date(86400000000000)"]
+            parse_with(mapping(), r#"{"n":"42","off":{"x":1},"no":"x","low":"AbC","t":"w","d":"1970/01/02"}"#).unwrap(),
+            [
+                "n Exact I64(42)",
+                "no Exists Path",
+                "low Exact abc",
+                "t Exists Path",
+                "t Words w",
+                "d Exact Date(86400000000000)"
+            ]
         );
         assert!(matches!(parse_with(mapping(), r#"{"other":1}"#), Err(Refused::Strict { .. })));
     }

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! version u8 = 1 , arrival ms varint , indices varint , (uid u64 le , next seq varint)* , steps varint , step* , text
-//! step = 0 , index , start , len , seq , source u64 le , position , end , sub   a positioned document
+//! step = 6 , length , routing , and then one of the steps 0 to 2: the routing value of that document
+//!      | 0 , index , start , len , seq , source u64 le , position , end , sub   a positioned document
 //!      | 1 , index , start , len , seq                                          a document without an id
 //!      | 2 , index , start , len , seq , version , id length , id               one with a given id
 //!      | 3 , index , id length , id                                        removal by id
@@ -45,6 +46,10 @@ pub(crate) fn encode(arrival_ms: u64, uids: &[(u64, u64)], entries: &[Entry], op
         match op {
             Op::Add(n) => {
                 let entry = &entries[*n as usize];
+                if let Some(routing) = &entry.routing {
+                    out.push(6);
+                    text(out, routing);
+                }
                 let tag = match entry.identity {
                     Identity::Position { .. } => 0,
                     Identity::Arrival => 1,
@@ -107,7 +112,12 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<Record> {
     let count = number(&mut rest)?;
     let (mut entries, mut ops) = (Vec::new(), Vec::new());
     for _ in 0..count {
-        let tag = take(&mut rest, 1)?[0];
+        let mut tag = take(&mut rest, 1)?[0];
+        let mut routing = None;
+        if tag == 6 {
+            routing = Some(string(&mut rest)?);
+            tag = take(&mut rest, 1)?[0];
+        }
         let index = u16::try_from(number(&mut rest)?).ok().filter(|index| usize::from(*index) < indices.len())?;
         let which = match tag {
             0..=2 => {
@@ -132,6 +142,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<Record> {
                     identity,
                     seq,
                     version,
+                    routing,
                 });
                 continue;
             }
@@ -197,11 +208,12 @@ mod tests {
             identity,
             seq: 70_000,
             version,
+            routing: None,
         };
         let entries = vec![
             entry(Identity::Position { source: u64::MAX, start: 0, end: 1 << 40, sub: 2 }, 1),
             entry(Identity::Arrival, 1),
-            entry(Identity::Given("größe".into()), 9),
+            Entry { routing: Some("way".into()), ..entry(Identity::Given("größe".into()), 9) },
         ];
         let ops = vec![
             Op::Remove { target: 0, which: Which::Range { source: 1, from: 2, to: 3 } },

@@ -26,7 +26,7 @@ pub enum Kind {
     Create,
     /// Take away.
     Delete,
-    /// Change in part: not supported, answered as an item's error.
+    /// Change in part. The HTTP side reads, merges and writes; an action of this kind does not come as far as here.
     Update,
 }
 
@@ -59,6 +59,17 @@ pub struct Condition {
     pub if_seq: Option<(u64, u64)>,
     /// `version` with `version_type=external` (false) or `external_gte` (true).
     pub external: Option<(u64, bool)>,
+    /// `version` alone: the version that is there.
+    pub version: Option<u64>,
+}
+
+/// What holds for the actions of a `_bulk` that do not say it themselves.
+#[derive(Clone, Debug, Default)]
+pub struct Defaults {
+    /// The index.
+    pub index: Option<String>,
+    /// The routing value.
+    pub routing: Option<String>,
 }
 
 /// One action.
@@ -70,6 +81,8 @@ pub struct Action {
     pub target: u16,
     /// The `_id` that was given.
     pub id: Option<Box<str>>,
+    /// `routing`
+    pub(crate) routing: Option<Box<str>>,
     /// `_end`: the document stands for a stretch of a source.
     pub(crate) end: Option<u64>,
     pub(crate) condition: Option<Box<Condition>>,
@@ -108,6 +121,7 @@ struct Head {
     kind: Option<Kind>,
     index: Option<String>,
     id: Option<Box<str>>,
+    routing: Option<Box<str>>,
     end: Option<u64>,
     condition: Condition,
     version: Option<u64>,
@@ -141,7 +155,7 @@ impl Builder<'_> {
 ///
 /// # Errors
 /// 400 where Elasticsearch refuses the whole request: a malformed action line, a missing last newline.
-pub(crate) fn bulk(body: Bytes, default_index: Option<&str>, find: &dyn Targets) -> Result<Request> {
+pub(crate) fn bulk(body: Bytes, defaults: &Defaults, find: &dyn Targets) -> Result<Request> {
     if body.iter().all(u8::is_ascii_whitespace) {
         return Err(Error::new(400, "parse_exception", "request body is required"));
     }
@@ -167,9 +181,12 @@ pub(crate) fn bulk(body: Bytes, default_index: Option<&str>, find: &dyn Targets)
         let mut action = match last.filter(|(known, ..)| *known == line) {
             Some((_, kind, target)) => Action::new(kind, target),
             None => {
-                let head = head(line, line_number)?;
+                let mut head = head(line, line_number)?;
+                if head.routing.is_none() {
+                    head.routing = defaults.routing.as_deref().map(Into::into);
+                }
                 let kind = head.kind.unwrap_or(Kind::Index);
-                let Some(name) = head.index.as_deref().or(default_index) else {
+                let Some(name) = head.index.as_deref().or(defaults.index.as_deref()) else {
                     return Err(Error::new(
                         400,
                         "action_request_validation_exception",
@@ -179,6 +196,7 @@ pub(crate) fn bulk(body: Bytes, default_index: Option<&str>, find: &dyn Targets)
                 let mut action = Action::new(kind, builder.target(name)?);
                 let plain = head.id.is_none()
                     && head.end.is_none()
+                    && head.routing.is_none()
                     && head.version.is_none()
                     && head.condition == Condition::default();
                 if plain && head.version_type.is_none() {
@@ -211,7 +229,7 @@ pub(crate) fn single(
     body: Bytes,
     index: &str,
     kind: Kind,
-    id: Option<&str>,
+    (id, routing): (Option<&str>, Option<&str>),
     condition: Condition,
     find: &dyn Targets,
 ) -> Result<Request> {
@@ -223,7 +241,8 @@ pub(crate) fn single(
         return Err(error.as_ref().clone());
     }
     let mut action = Action::new(kind, target);
-    action.take(Head { kind: Some(kind), id: id.map(Into::into), condition, ..Head::default() });
+    let routing = routing.map(Into::into);
+    action.take(Head { kind: Some(kind), id: id.map(Into::into), routing, condition, ..Head::default() });
     if kind != Kind::Delete {
         action.parse(&text, (0, text.len()), &mut builder.targets, &mut values);
     }
@@ -251,18 +270,29 @@ fn line(text: &str, at: usize) -> Option<&str> {
 
 impl Action {
     fn new(kind: Kind, target: u16) -> Self {
-        Self { kind, target, id: None, end: None, condition: None, extent: Extent::default(), error: None }
+        Self {
+            kind,
+            target,
+            id: None,
+            routing: None,
+            end: None,
+            condition: None,
+            extent: Extent::default(),
+            error: None,
+        }
     }
 
     fn take(&mut self, head: Head) {
         self.error = head.problem(self.kind).map(Box::new);
         self.id = head.id;
+        self.routing = head.routing;
         self.end = head.end;
         let external = head
             .version
             .filter(|_| head.version_type.is_some())
             .map(|version| (version, head.version_type.as_deref() == Some("external_gte")));
-        let condition = Condition { external: head.condition.external.or(external), ..head.condition };
+        let version = head.version.filter(|_| head.version_type.is_none()).or(head.condition.version);
+        let condition = Condition { external: head.condition.external.or(external), version, ..head.condition };
         if condition != Condition::default() {
             self.condition = Some(Box::new(condition));
         }
@@ -326,13 +356,6 @@ impl Head {
         if self.end.is_some() && kind != Kind::Create {
             return Some(Error::illegal_argument("_end goes with [create] only"));
         }
-        if self.version.is_some() && self.version_type.is_none() {
-            return Some(Error::new(
-                400,
-                "action_request_validation_exception",
-                "Validation Failed: 1: internal versioning can not be used for optimistic concurrency control. Please use `if_seq_no` and `if_primary_term` instead;",
-            ));
-        }
         if kind == Kind::Create && (self.condition.if_seq.is_some() || self.version_type.is_some()) {
             return Some(Error::new(
                 400,
@@ -384,16 +407,12 @@ fn head(line: &str, line_number: usize) -> Result<Head> {
                 head.version_type = Some(name.clone());
             }
             ("version_type" | "_version_type", Value::String(name)) if name == "internal" => {}
-            // Types are gone since Elasticsearch 8; one is all there is, whatever older clients call it. Where a
-            // document lives, and that the index may be an alias, changes nothing on one node.
+            ("routing" | "_routing", Value::String(way)) => head.routing = Some(way.as_str().into()),
+            ("routing" | "_routing", Value::Number(way)) => head.routing = Some(way.to_string().into()),
+            // Types are gone since Elasticsearch 8; one is all there is, whatever older clients call it. That the index
+            // may be an alias changes nothing on one node.
             (
-                "_type"
-                | "routing"
-                | "_routing"
-                | "require_alias"
-                | "require_data_stream"
-                | "dynamic_templates"
-                | "list_executed_pipelines",
+                "_type" | "require_alias" | "require_data_stream" | "dynamic_templates" | "list_executed_pipelines",
                 _,
             ) => {}
             ("pipeline", Value::String(name)) if name == "_none" => {}
@@ -453,7 +472,7 @@ mod tests {
     }
 
     fn parse(body: &str) -> Result<Request> {
-        bulk(Bytes::from(body.to_owned()), None, &Memory)
+        bulk(Bytes::from(body.to_owned()), &Defaults::default(), &Memory)
     }
 
     #[test]
@@ -517,7 +536,7 @@ mod tests {
             assert!(error.reason.contains(reason), "{body:?}: {}", error.reason);
         }
         let body = Bytes::from_static(b"{\"index\":{\"_index\":\"a\"}}\n{\"x\":\"\xff\"}\n");
-        assert!(bulk(body, None, &Memory).unwrap().actions[0].error.is_none());
+        assert!(bulk(body, &Defaults::default(), &Memory).unwrap().actions[0].error.is_none());
     }
 
     #[test]

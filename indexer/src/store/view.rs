@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
 use tantivy::{DocAddress, Searcher};
 
 use super::lookup;
@@ -43,6 +44,8 @@ pub struct PartitionView {
     pub fields: Fields,
     /// Smallest and largest `@timestamp`, milliseconds; `None` when no document has one.
     pub time_range: Option<(i64, i64)>,
+    /// What documents must fit beside the query: the filter of the alias by which the index was named.
+    pub filter: Option<Value>,
     /// Mixed into the ids that weir gives.
     pub(crate) salt: u64,
 }
@@ -50,7 +53,15 @@ pub struct PartitionView {
 impl PartitionView {
     /// A view of a bare searcher over [`crate::schema::schema`], for tests of what lies above.
     pub fn new(searcher: Searcher, index_name: &str, mapping: Arc<Mapping>) -> Self {
-        Self { searcher, index_name: index_name.into(), mapping, fields: schema().1, time_range: None, salt: 0 }
+        Self {
+            searcher,
+            index_name: index_name.into(),
+            mapping,
+            fields: schema().1,
+            time_range: None,
+            filter: None,
+            salt: 0,
+        }
     }
 
     /// The documents' `_source`, as sent, in the order of `addresses`.
@@ -79,6 +90,19 @@ impl PartitionView {
             Ok(lookup::id_of(self.searcher.segment_reader(address.segment_ord), address.doc_id, self.salt)?)
         };
         addresses.iter().map(id).collect()
+    }
+
+    /// One document's `_routing`.
+    ///
+    /// # Errors
+    /// 500 when a column is damaged.
+    pub fn routing(&self, address: DocAddress) -> Result<Option<String>> {
+        let columns = self.searcher.segment_reader(address.segment_ord).fast_fields();
+        let Some(column) = columns.str(&format!("_kw.{}", crate::schema::ROUTING))? else { return Ok(None) };
+        let Some(ord) = column.ords().first(address.doc_id) else { return Ok(None) };
+        let mut text = String::new();
+        column.ord_to_str(ord, &mut text)?;
+        Ok(Some(text))
     }
 
     /// One document's `_version` and `_seq_no`.

@@ -11,11 +11,11 @@ use super::column_range::{ColumnRange, End};
 use super::doc_list::DocList;
 use super::pattern::{self, Pattern};
 use super::scan::Scan;
-use super::{Planned, Planner, any_of, combine, constant, terms};
+use super::{Planned, Planner, any_of, combine, constant, terms, words};
 use crate::mapping::{EsType, FieldRef, Place, wildcard};
 use crate::query::ast::{Fuzz, Range, Required};
 use crate::query::refusal::Refusal;
-use crate::schema::{KEYWORDS, NO_MESSAGE};
+use crate::schema::{KEYWORDS, NO_MESSAGE, ROUTING};
 use crate::time::format::{DEFAULT_FORMAT, DateFormat};
 use crate::time::zone::Zone;
 use crate::time::{NANOS_PER_MILLI, math, to_millis};
@@ -45,15 +45,35 @@ impl Planner<'_> {
         self.term_in(&field, value, any_case)
     }
 
+    /// Refuses a field that is kept in `_source` only.
+    pub(super) fn searchable(field: &FieldRef) -> Result<(), Refusal> {
+        if field.indexed {
+            return Ok(());
+        }
+        Err(Refusal::shard(format!("Cannot search on field [{}] since it is not indexed.", field.path)))
+    }
+
+    /// A value as the field's terms spell it.
+    fn spelled(field: &FieldRef, value: &Value) -> String {
+        let text = terms::as_text(value);
+        if field.lowercase { text.to_lowercase() } else { text }
+    }
+
     pub(super) fn term_in(&self, field: &FieldRef, value: &Value, any_case: bool) -> Result<Planned, Refusal> {
+        Self::searchable(field)?;
         let place = Self::exact_place(field);
         match field.es_type {
             EsType::Object => Ok(Box::new(EmptyQuery)),
             EsType::Text | EsType::Keyword => {
                 let Some(place) = place else { return Ok(Box::new(EmptyQuery)) };
-                let text = terms::as_text(value);
+                let text = Self::spelled(field, value);
                 if any_case {
                     return Ok(self.scan(place, pattern::same(&text)?));
+                }
+                if field.es_type == EsType::Text
+                    && let Some(phrase) = words::compound(place, &text)
+                {
+                    return Ok(constant(phrase));
                 }
                 Ok(term_query(terms::text(place, &text)))
             }
@@ -113,10 +133,19 @@ impl Planner<'_> {
             return Ok(planned);
         }
         let Some(field) = self.part.mapping.resolve(name) else { return Ok(Box::new(EmptyQuery)) };
-        let texts = matches!(field.es_type, EsType::Text | EsType::Keyword);
+        let most = self.part.mapping.limits.terms;
+        if values.len() > most {
+            return Err(Refusal::shard_argument(format!(
+                "The number of terms [{}] used in the Terms Query request has exceeded the allowed maximum of [{most}]. \
+                 This maximum can be set by changing the [index.max_terms_count] index level setting.",
+                values.len()
+            )));
+        }
+        Self::searchable(&field)?;
+        let texts = field.es_type == EsType::Keyword;
         if values.len() > UNION_TERMS_MAX && texts {
             let Some(place) = Self::exact_place(&field) else { return Ok(Box::new(EmptyQuery)) };
-            let list = values.iter().map(|v| terms::text(place, &terms::as_text(v)));
+            let list = values.iter().map(|v| terms::text(place, &Self::spelled(&field, v)));
             return Ok(constant(Box::new(TermSetQuery::new(list))));
         }
         if values.len() > UNION_TERMS_MAX
@@ -168,6 +197,10 @@ impl Planner<'_> {
                 any_of(texts().map(|t| term_query(Term::from_field_text(self.part.fields.ignored, &t))).collect())
             }
             "_type" => self.whole(texts().any(|t| t == "_doc")),
+            "_routing" => {
+                let place = Place { field: self.part.fields.kw, path: Some(ROUTING.into()) };
+                constant(any_of(texts().map(|t| term_query(terms::text(&place, &t))).collect()))
+            }
             "_seq_no" => {
                 let mut list: Vec<Planned> = Vec::new();
                 for v in values {
@@ -212,6 +245,7 @@ impl Planner<'_> {
                 range.field
             )));
         }
+        Self::searchable(field)?;
         let ends = |read: &dyn Fn(&Value, bool, bool) -> Result<End, Refusal>| -> Result<Planned, Refusal> {
             let from = range.from.as_ref().map(|(v, c)| Ok::<_, Refusal>((read(v, false, *c)?, *c))).transpose()?;
             let to = range.to.as_ref().map(|(v, c)| Ok::<_, Refusal>((read(v, true, *c)?, *c))).transpose()?;
@@ -226,8 +260,8 @@ impl Planner<'_> {
                 let Some(place) = Self::exact_place(field) else { return Ok(Box::new(EmptyQuery)) };
                 let bound = |end: &Option<(Value, bool)>| match end {
                     None => Bound::Unbounded,
-                    Some((v, true)) => Bound::Included(terms::as_text(v)),
-                    Some((v, false)) => Bound::Excluded(terms::as_text(v)),
+                    Some((v, true)) => Bound::Included(Self::spelled(field, v)),
+                    Some((v, false)) => Bound::Excluded(Self::spelled(field, v)),
                 };
                 let (tantivy_field, head) = terms::head(place);
                 let (from, to) = (bound(&range.from), bound(&range.to));
@@ -283,8 +317,12 @@ impl Planner<'_> {
 
     pub(super) fn exists(&self, name: &str) -> Result<Planned, Refusal> {
         let fields = &self.part.fields;
-        if matches!(name, "_id" | "_index" | "_source" | "_seq_no") {
-            return Ok(Box::new(AllQuery));
+        match name {
+            "_id" | "_index" | "_seq_no" | "_version" | "_type" | "_uid" => return Ok(Box::new(AllQuery)),
+            "_source" => return Err(Refusal::shard("The _source field is not searchable")),
+            "_routing" => return Ok(constant(Box::new(ExistsQuery::new(format!("_kw.{ROUTING}"), false)))),
+            "_ignored" => return Ok(constant(Box::new(ExistsQuery::new(name.to_owned(), false)))),
+            _ => {}
         }
         if name == "message" {
             let lacks = (Occur::MustNot, term_query(Term::from_field_text(fields.exists, NO_MESSAGE)));
@@ -330,6 +368,7 @@ impl Planner<'_> {
     }
 
     pub(super) fn pattern_in(&self, field: &FieldRef, pattern: Pattern) -> Result<Planned, Refusal> {
+        Self::searchable(field)?;
         match field.es_type {
             EsType::Text | EsType::Keyword | EsType::Ip => match Self::exact_place(field) {
                 Some(place) => Ok(self.scan(place, pattern)),
@@ -358,6 +397,7 @@ impl Planner<'_> {
                 field.es_type.name()
             )));
         }
+        Self::searchable(field)?;
         let Some(place) = Self::exact_place(field) else { return Ok(Box::new(EmptyQuery)) };
         let edits = fuzz.edits.for_word(word);
         if edits == 0 {

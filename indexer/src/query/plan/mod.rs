@@ -6,13 +6,14 @@
 pub mod column_range;
 mod doc_list;
 mod exact;
+mod lowered;
 pub mod pattern;
 pub mod scan;
 pub mod terms;
 mod text;
 mod words;
 
-pub use words::{analyze, tokens};
+pub use words::{analyze, compounds, tokens};
 
 use std::cell::Cell;
 
@@ -60,6 +61,18 @@ impl<'a> Planner<'a> {
         Ok(())
     }
 
+    /// Refuses a regular expression that is longer than the index allows.
+    fn check_regex(&self, regex: &str) -> Result<(), Refusal> {
+        let (chars, most) = (regex.chars().count(), self.part.mapping.limits.regex_chars);
+        if chars <= most {
+            return Ok(());
+        }
+        Err(Refusal::shard_argument(format!(
+            "The length of regex [{chars}] used in the Regexp Query request has exceeded the allowed maximum of [{most}]. \
+             This maximum can be set by changing the [index.max_regex_length] index level setting."
+        )))
+    }
+
     fn kind(&self, kind: &Kind) -> Result<Planned, Refusal> {
         Ok(match kind {
             Kind::MatchAll => Box::new(AllQuery),
@@ -79,7 +92,10 @@ impl<'a> Planner<'a> {
             Kind::Exists { field } => self.exists(field)?,
             Kind::Prefix { field, value, any_case } => self.pattern(field, pattern::prefix(value, *any_case)?)?,
             Kind::Wildcard { field, value, any_case } => self.pattern(field, pattern::wildcard(value, *any_case)?)?,
-            Kind::Regexp { field, value, any_case } => self.pattern(field, pattern::lucene(value, *any_case)?)?,
+            Kind::Regexp { field, value, any_case } => {
+                self.check_regex(value)?;
+                self.pattern(field, pattern::lucene(value, *any_case)?)?
+            }
             Kind::Fuzzy { field, value, fuzz } => self.fuzzy(field, &terms::as_text(value), fuzz)?,
             Kind::Ids(ids) => self.ids(ids)?,
             Kind::Bool(b) => self.bool_(b)?,
@@ -88,7 +104,9 @@ impl<'a> Planner<'a> {
                 let queries = queries.iter().map(|q| self.plan(q)).collect::<Result<Vec<_>, _>>()?;
                 best_of(queries, *tie_breaker)
             }
-            Kind::Boosting { positive, .. } => self.plan(positive)?,
+            Kind::Boosting { positive, negative, negative_boost } => {
+                Box::new(lowered::Lowered::new(self.plan(positive)?, self.plan(negative)?, *negative_boost))
+            }
             Kind::Nested(q) => self.plan(q)?,
             Kind::Text(text) => self.text(text)?,
         })

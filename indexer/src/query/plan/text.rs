@@ -78,7 +78,10 @@ impl Planner<'_> {
                     self.pattern_in(field, pattern::wildcard(&w, false)?)
                 })?
             }
-            Node::Regex(r) => self.each(q, fields, |field| self.pattern_in(field, pattern::lucene(r, false)?))?,
+            Node::Regex(r) => {
+                self.check_regex(r)?;
+                self.each(q, fields, |field| self.pattern_in(field, pattern::lucene(r, false)?))?
+            }
             Node::Fuzzy(word, edits) => self.each(q, fields, |field| {
                 let mut fuzz = q.fuzz.clone();
                 fuzz.edits = edits.unwrap_or(fuzz.edits);
@@ -152,7 +155,9 @@ fn any_existing(each: impl Iterator<Item = Result<Planned, Refusal>>) -> Result<
 /// The one field, when it is one that no mapping knows.
 fn meta_field(fields: &[(String, f32)]) -> Option<&str> {
     match fields {
-        [(name, _)] if matches!(name.as_str(), "_id" | "_index" | "_type" | "_ignored" | "_seq_no") => Some(name),
+        [(name, _)] if matches!(name.as_str(), "_id" | "_index" | "_type" | "_ignored" | "_seq_no" | "_routing") => {
+            Some(name)
+        }
         _ => None,
     }
 }

@@ -12,6 +12,7 @@ use crate::mapping::{EsType, FieldRef, Place};
 use crate::query::ast::{Style, Text};
 use crate::query::refusal::Refusal;
 use crate::schema::{WORDS, tokenizers};
+use crate::tokenizer::joins;
 
 /// Longest phrase and most words of one text, each a posting list that is read at once.
 const WORDS_MAX: usize = 1024;
@@ -70,6 +71,55 @@ pub fn tokens(text: &str, analyzer: Option<&str>) -> Result<Vec<tantivy::tokeniz
     })
 }
 
+/// How many words each part of a text comes to: more than one where the `standard` analyzer would have kept the part
+/// whole (see [`joins`]).
+fn parts(text: &str, tokens: &[tantivy::tokenizer::Token]) -> Vec<usize> {
+    let mut parts: Vec<usize> = Vec::new();
+    let mut end = 0;
+    for token in tokens {
+        let mut gap = text.get(end..token.offset_from).unwrap_or("").chars();
+        let whole = match (gap.next(), gap.next(), text.get(..end).and_then(|t| t.chars().next_back())) {
+            (Some(between), None, Some(before)) if end > 0 => {
+                let after = text.get(token.offset_from..).and_then(|t| t.chars().next());
+                after.is_some_and(|after| joins(before, between, after))
+            }
+            _ => false,
+        };
+        match parts.last_mut() {
+            Some(last) if whole => *last += 1,
+            _ => parts.push(1),
+        }
+        end = token.offset_to;
+    }
+    parts
+}
+
+/// The words of a text by the parts that `standard` would have kept whole.
+pub fn compounds(text: &str, analyzer: Option<&str>) -> Result<Vec<Vec<String>>, Refusal> {
+    let found = tokens(text, analyzer)?;
+    let lengths = match analyzer {
+        None | Some("standard" | "default") => parts(text, &found),
+        Some(_) => vec![1; found.len()],
+    };
+    let mut words = found.into_iter().map(|token| token.text);
+    Ok(lengths.into_iter().map(|n| words.by_ref().take(n).collect()).collect())
+}
+
+/// The phrase that stands for a word which is split here and whole with `standard`: `10.0.0.1`, `java.lang.error`.
+pub(super) fn compound(place: &Place, word: &str) -> Option<Planned> {
+    let found = tokens(word, None).ok()?;
+    let (first, last) = (found.first()?, found.last()?);
+    let spells = found.iter().all(|t| word.get(t.offset_from..t.offset_to) == Some(t.text.as_str()));
+    if found.len() < 2 || !spells || (first.offset_from, last.offset_to) != (0, word.len()) {
+        return None;
+    }
+    if parts(word, &found) != [found.len()] {
+        return None;
+    }
+    let terms = found.iter().map(|t| (t.position, terms::text(place, &t.text))).collect();
+    Some(Box::new(PhraseQuery::new_with_offset(terms)))
+}
+
 /// Where a field's words are, and those of a text with their positions.
 type Words<'f> = (&'f Place, Vec<(usize, Term)>);
 
@@ -80,6 +130,7 @@ fn scored(term: Term) -> Planned {
 impl Planner<'_> {
     /// The words of a text for a field whose strings are split; `None` when the field takes whole values.
     fn words_of<'f>(&self, field: &'f FieldRef, text: &Text) -> Result<Option<Words<'f>>, Refusal> {
+        Self::searchable(field)?;
         let Some(place) = field.text.as_ref().filter(|_| field.es_type == EsType::Text) else { return Ok(None) };
         let words = analyze(&terms::as_text(&text.value), text.analyzer.as_deref())?;
         if words.len() > WORDS_MAX {
@@ -117,7 +168,7 @@ impl Planner<'_> {
     }
 
     pub(super) fn match_field(&self, name: &str, text: &Text) -> Result<Planned, Refusal> {
-        if matches!(name, "_id" | "_index" | "_type" | "_ignored" | "_seq_no") {
+        if matches!(name, "_id" | "_index" | "_type" | "_ignored" | "_seq_no" | "_routing") {
             return self.term(name, &text.value, false);
         }
         let Some(field) = self.part.mapping.resolve(name) else {
@@ -139,8 +190,21 @@ impl Planner<'_> {
         if words.is_empty() {
             return Ok(Self::no_words(text));
         }
-        let mut clauses = Vec::with_capacity(words.len());
-        for (_, term) in words {
+        let shown = terms::as_text(&text.value);
+        let parts = match text.analyzer.as_deref() {
+            None | Some("standard" | "default") => parts(&shown, &tokens(&shown, None)?),
+            Some(_) => vec![1; words.len()],
+        };
+        let mut clauses = Vec::with_capacity(parts.len());
+        let mut words = words.into_iter();
+        for part in parts {
+            let mut part: Vec<(usize, Term)> = words.by_ref().take(part).collect();
+            if part.len() > 1 {
+                let occur = if text.all { Occur::Must } else { Occur::Should };
+                clauses.push((occur, Box::new(PhraseQuery::new_with_offset(part)) as Planned));
+                continue;
+            }
+            let Some((_, term)) = part.pop() else { continue };
             let query = match &text.fuzz {
                 None => scored(term),
                 Some(fuzz) => {
@@ -286,7 +350,7 @@ impl Planner<'_> {
                 found.extend(mapping.resolve(name).map(|f| (f, *boost)));
                 continue;
             }
-            for field in mapping.matching(name) {
+            for field in mapping.matching(name).into_iter().filter(|field| field.indexed) {
                 found.push((field, *boost));
             }
             if name != "*" {

@@ -11,9 +11,11 @@ mod pipelines;
 mod run;
 mod search;
 mod settings;
+mod workbench;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser as _;
 use weir_daemon::settings::Mistake;
@@ -73,7 +75,9 @@ async fn command(cli: Cli) -> Result<ExitCode, String> {
             let mut typed = Typed::read(&common).map_err(told)?;
             typed.data_dir(&store);
             typed.text("indexer", "listen", listen.as_deref());
-            let config = typed.indexer().map_err(told)?;
+            let mut config = typed.indexer().map_err(told)?;
+            // The pipelines that an aggregator with the same settings would use.
+            config.workbench = typed.aggregator().ok().map(|aggregator| workbench(&aggregator));
             let listener = run::listen("indexer", config.listen).await?;
             println!("weir indexer: searches and writes on http://{}", config.listen);
             run::until_signal(vec![Role::indexer(config, listener, &metrics)]).await?;
@@ -104,7 +108,10 @@ async fn everything(mut flags: All, metrics: &Metrics) -> Result<(), String> {
         .flatten()
         .cloned()
         .collect();
-    let (Ok(shipper), Ok(aggregator), Ok(indexer)) = (shipper, aggregator, indexer) else { return Err(told(mistakes)) };
+    let (Ok(shipper), Ok(aggregator), Ok(mut indexer)) = (shipper, aggregator, indexer) else {
+        return Err(told(mistakes));
+    };
+    indexer.workbench = Some(workbench(&aggregator));
     let search = run::listen("indexer", indexer.listen).await?;
     let beats = run::listen("aggregator", aggregator.listen()).await?;
     announce(&typed, &shipper, &aggregator, &indexer, flags.demo);
@@ -118,6 +125,11 @@ async fn everything(mut flags: All, metrics: &Metrics) -> Result<(), String> {
         demo.stop().await;
     }
     outcome
+}
+
+/// What the page tries this process's pipelines with.
+fn workbench(aggregator: &weir_aggregator::Config) -> Arc<dyn weir_indexer::Workbench> {
+    Arc::new(workbench::Bench(aggregator.pipeline_files()))
 }
 
 /// Says what is watched and where to look, once, for people.

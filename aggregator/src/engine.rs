@@ -17,11 +17,12 @@ use crate::output::{Buffer, BulkOutput, Name, Output};
 use crate::pipeline::ast::{Attribute, Literal, Value};
 use crate::pipeline::diagnostic::{Diagnostic, Severity};
 use crate::pipeline::template::Template;
+use crate::pipeline::texts;
 use crate::pipeline::{LoadOptions, Program};
 
 /// Where pipelines come from.
 #[derive(Clone, Debug)]
-pub(crate) struct PipelineFiles {
+pub struct PipelineFiles {
     /// Files and folders.
     pub paths: Vec<PathBuf>,
     /// Names and texts that are used when none of the paths is there.
@@ -39,6 +40,11 @@ impl PipelineFiles {
             return Program::parse(self.built_in.clone(), &options);
         }
         Program::load(&self.paths, &options)
+    }
+
+    /// The name and text of each file as it is now; what cannot be read is left out.
+    pub fn texts(&self) -> Vec<(String, String)> {
+        if self.uses_built_in() { self.built_in.clone() } else { texts(&self.paths).0 }
     }
 
     /// Whether the built-in pipelines are used.

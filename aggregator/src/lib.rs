@@ -30,6 +30,7 @@ mod settings;
 mod start;
 mod work;
 
+pub use engine::PipelineFiles;
 pub use settings::{Config, Settings};
 
 use std::sync::Arc;

@@ -7,6 +7,7 @@
 
 pub mod ast;
 pub mod condition;
+mod confine;
 pub mod diagnostic;
 pub mod explain;
 pub mod golden;
@@ -18,10 +19,12 @@ mod run;
 mod tally;
 pub mod template;
 
+pub use confine::file_options;
 pub use diagnostic::{Diagnostic, Severity};
 pub use explain::{Step, Trace, explain};
 pub use golden::{Golden, test_golden};
 pub use options::Ecs;
+pub(crate) use program::texts;
 pub use program::{LoadOptions, PluginSettings, Program, RuleInfo};
 pub use tally::{Dropped, FilterCount, Tally};
 

@@ -288,6 +288,11 @@ impl Config {
         self.listen
     }
 
+    /// Where the pipelines come from, for whoever shows them.
+    pub fn pipeline_files(&self) -> PipelineFiles {
+        self.files.clone()
+    }
+
     /// The pipeline files and folders that were named; empty: the built-in ones.
     pub fn pipelines(&self) -> &[PathBuf] {
         &self.files.paths

@@ -28,6 +28,7 @@ use tokio::net::TcpListener;
 use weir_daemon::{Health, Metrics, Shutdown};
 
 pub use error::Error;
+pub use http::Workbench;
 pub use settings::{Config, Settings};
 
 /// Opens the store, answers on `listener` until shutdown, then commits and closes.

@@ -125,6 +125,8 @@ pub struct Config {
     pub marks_retention: Duration,
     /// See [`Settings::marks_max`].
     pub marks_max: usize,
+    /// What the page tries pipelines with; brought by whoever runs the indexer.
+    pub workbench: Option<Arc<dyn crate::Workbench>>,
 }
 
 impl Settings {
@@ -225,6 +227,7 @@ impl Settings {
             open_writers: self.open_writers,
             marks_retention: self.marks_retention.get(),
             marks_max: self.marks_max,
+            workbench: None,
         })
     }
 }

@@ -59,6 +59,10 @@ for (const colorScheme of ['dark', 'light']) {
     await page.locator('.tile').first().waitFor();
     await picture(page, `status-${colorScheme}`);
     assert.deepEqual(await serious(page), [], 'status');
+    await page.getByRole('link', { name: 'Pipelines' }).click();
+    await page.locator('.steps .filter').first().waitFor();
+    await picture(page, `pipelines-${colorScheme}`);
+    assert.deepEqual(await serious(page), [], 'pipelines');
     await page.getByRole('link', { name: 'Patterns' }).click();
     await page.locator('table.patterns tbody tr').first().waitFor();
     await picture(page, `patterns-${colorScheme}`);
@@ -108,9 +112,9 @@ test('a phone shows the same, without scrolling sideways', async () => {
   await page.getByRole('button', { name: 'Last 5 minutes' }).tap();
   await page.waitForURL(/now-5m/);
   assert.deepEqual(await serious(page), []);
-  for (const view of ['patterns', 'status']) {
+  for (const view of ['patterns', 'pipelines', 'status']) {
     await page.goto(`${weir.url}/#/${view}`);
-    await page.locator('table').first().waitFor();
+    await page.locator('table, .steps').first().waitFor();
     assert.equal(await sideways(), 0, view);
   }
   await calm(page);

@@ -3,14 +3,14 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import { calm, found, messages, open, openRow, row, visit } from './support/browser.mjs';
-import { shop } from './support/lines.mjs';
+import { line, shop } from './support/lines.mjs';
 import { Weir } from './support/weir.mjs';
 
 let weir;
 let browser;
 before(async () => {
   weir = await Weir.start();
-  await weir.write(shop());
+  await weir.write([...shop(), line({ ago: 2000, level: 'warn', message: `a line that is longer ${'than the window is wide '.repeat(20)}` })]);
   browser = await open();
 });
 after(async () => {
@@ -72,6 +72,7 @@ test('a stack trace is folded to what matters and opens', async () => {
 test('JSON in a message is shown readably', async () => {
   const page = await visit(browser, weir);
   await found(page, 60);
+  assert.match(await row(page, 'payment_failed').locator('.message').innerText(), /^payment_failed\s+order=4711\s+customer=/);
   const detail = await openRow(page, 'payment_failed');
   assert.match(await detail.locator('pre').first().innerText(), /"customer": \{\n\s+"country": "DE"/);
   await calm(page);
@@ -146,8 +147,8 @@ test('the oldest come first on demand', async () => {
 });
 
 test('long lines wrap on demand', async () => {
-  const page = await visit(browser, weir, '#/logs', { viewport: { width: 1000, height: 700 } });
-  const line = row(page, 'payment_failed').locator('.row');
+  const page = await visit(browser, weir, '#/logs?from=now-1h', { viewport: { width: 1000, height: 700 } });
+  const line = row(page, 'a line that is longer').locator('.row');
   await line.waitFor();
   const height = async () => (await line.boundingBox()).height;
   const before = await height();

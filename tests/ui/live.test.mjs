@@ -40,6 +40,21 @@ test('a paused tail keeps what comes, and goes on', async () => {
   await calm(page);
 });
 
+test('what is new since yesterday comes first and says so', async () => {
+  const page = await visit(browser, weir, '#/patterns?from=now-1h');
+  await page.getByText('nothing is a day old yet').waitFor();
+  await weir.write(Array.from({ length: 30 }, (_, i) => line({ ago: 3 * 86_400 - i, level: 'error', message: `connection refused: 10.0.0.9:5432 after ${i} tries` })));
+  await page.reload();
+  await page.getByText(/\d+ new since yesterday/).waitFor();
+  const rows = page.locator('table.patterns tbody tr');
+  assert.match(await rows.first().innerText(), /new/);
+  // The commonest pattern was there three days ago, and so comes after all that are new.
+  const known = rows.filter({ hasText: 'connection refused' });
+  assert.match(await known.innerText(), /before yesterday/);
+  assert.equal(await known.getAttribute('data-new'), 'false');
+  await calm(page);
+});
+
 test('messages that are alike are one pattern, which leads to its lines', async () => {
   const page = await visit(browser, weir, '#/patterns?from=now-1h');
   const pattern = page.locator('table.patterns tbody tr', { hasText: 'connection refused' });

@@ -108,6 +108,36 @@ test('a link shows a colleague the same screen, and back and forward work', asyn
   await calm(page);
 });
 
+test('searches are saved for everybody', async () => {
+  const page = await visit(browser, weir);
+  await search(page, 'refused');
+  await found(page, 16);
+  await page.getByRole('button', { name: 'Saved searches' }).click();
+  await page.getByLabel('Name for this search').fill('gateway trouble');
+  await page.getByRole('button', { name: 'Save', exact: true }).click();
+  await page.getByRole('link', { name: 'gateway trouble' }).waitFor();
+
+  const colleague = await visit(browser, weir);
+  await found(colleague, 60);
+  await colleague.getByRole('button', { name: 'Saved searches' }).click();
+  await colleague.getByRole('link', { name: 'gateway trouble' }).click();
+  await found(colleague, 16);
+  await colleague.getByRole('button', { name: 'Saved searches' }).click();
+  await colleague.getByRole('button', { name: 'Delete gateway trouble' }).click();
+  await colleague.getByText('None yet').waitFor();
+  await calm(colleague);
+  await calm(page);
+});
+
+test('a mistake that only the indexer sees is marked where it says', async () => {
+  const page = await visit(browser, weir);
+  await search(page, 'refused and and tries');
+  await page.locator('#query-problem').waitFor();
+  assert.equal(await page.locator('.paint .wrong').first().innerText(), 'and');
+  await page.getByRole('heading', { name: 'This search cannot be answered' }).or(page.locator('.line').first()).first().waitFor();
+  await calm(page);
+});
+
 test('nothing found says what could be done', async () => {
   const page = await visit(browser, weir);
   await search(page, 'nosuchword');

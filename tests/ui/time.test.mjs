@@ -44,6 +44,26 @@ test('absolute times are taken in local time or UTC', async () => {
   await calm(page);
 });
 
+test('earlier, later, and twice as long', async () => {
+  const page = await visit(browser, weir, '#/logs?from=now-30s');
+  await found(page, 6);
+  await page.getByRole('button', { name: 'Zoom out' }).click();
+  await page.waitForURL(/from=\d{4}-/);
+  const spanOf = () => {
+    const at = (key) => Date.parse(new URLSearchParams(new URL(page.url()).hash.split('?')[1]).get(key));
+    return { from: at('from'), to: at('to') };
+  };
+  const wide = spanOf();
+  assert.equal(wide.to - wide.from, 60_000);
+  await page.getByRole('button', { name: 'Earlier' }).click();
+  await page.waitForFunction((before) => !location.href.includes(before), new Date(wide.from).toISOString());
+  assert.equal(spanOf().from, wide.from - 30_000);
+  await page.getByRole('button', { name: 'Later' }).click();
+  await page.waitForFunction((before) => !location.href.includes(before), new Date(wide.from - 30_000).toISOString());
+  assert.deepEqual(spanOf(), wide);
+  await calm(page);
+});
+
 test('a wrong time is said, not guessed', async () => {
   const page = await visit(browser, weir);
   await page.locator('#time-range').click();

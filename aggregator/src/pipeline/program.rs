@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::ast::{self, Branch, Literal, Plugin, Section, SectionKind, Value};
 use super::condition::Condition;
+use super::confine;
 use super::diagnostic::{Diagnostic, Severity, Source, Span, nearest};
 use super::grammar;
 use super::options::{Ecs, Options};
@@ -22,11 +23,14 @@ pub struct LoadOptions {
     pub ecs: Ecs,
     /// What `${NAME}` stands for; the process's environment unless a test says otherwise.
     pub environment: HashMap<String, String>,
+    /// The only files of this machine that options may name; `None`: any. For texts from people who may see logs, but
+    /// not whatever this process can read.
+    pub files: Option<Vec<String>>,
 }
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        Self { ecs: Ecs::V8, environment: std::env::vars().collect() }
+        Self { ecs: Ecs::V8, environment: std::env::vars().collect(), files: None }
     }
 }
 
@@ -105,16 +109,7 @@ impl Program {
     /// # Errors
     /// All mistakes in all files; with warnings among them.
     pub fn load(paths: &[PathBuf], options: &LoadOptions) -> Result<Self, Vec<Diagnostic>> {
-        let mut mistakes = Vec::new();
-        let mut texts = Vec::new();
-        for path in paths {
-            for file in files(path, &mut mistakes) {
-                match read(&file) {
-                    Ok(text) => texts.push((file.display().to_string(), text)),
-                    Err(mistake) => mistakes.push(*mistake),
-                }
-            }
-        }
+        let (texts, mistakes) = texts(paths);
         Self::build(texts, options, mistakes)
     }
 
@@ -197,6 +192,20 @@ fn route(routes: &[Route], event: &Event, outputs: &mut Vec<usize>) {
             }
         }
     }
+}
+
+/// The names and texts of files and folders, and what cannot be read of them.
+pub(crate) fn texts(paths: &[PathBuf]) -> (Vec<(String, String)>, Vec<Diagnostic>) {
+    let (mut texts, mut mistakes) = (Vec::new(), Vec::new());
+    for path in paths {
+        for file in files(path, &mut mistakes) {
+            match read(&file) {
+                Ok(text) => texts.push((file.display().to_string(), text)),
+                Err(mistake) => mistakes.push(*mistake),
+            }
+        }
+    }
+    (texts, mistakes)
 }
 
 /// The files a path stands for.
@@ -345,6 +354,13 @@ impl Builder<'_> {
             self.diagnostics.push(Diagnostic::error(&plugin.span, message, hint));
             return None;
         };
+        if let Some(allowed) = &self.options.files {
+            let foreign = confine::foreign(&plugin, allowed);
+            if !foreign.is_empty() {
+                self.diagnostics.extend(foreign);
+                return None;
+            }
+        }
         let mut options = Options::new(&plugin, self.options.ecs);
         let common = Common::build(&mut options);
         let filter = build(&mut options);

@@ -1,4 +1,4 @@
-//! weir's own endpoints, for people and the web page: live tail, the lines around one, patterns, values of a field.
+//! weir's own endpoints, for people and the web page: live tail, the lines around one, values of a field.
 //!
 //! `index` says where (default: every index), `query` is a query as `_search` takes it, `q` is KQL (or Lucene with
 //! `lang=lucene`).
@@ -19,9 +19,8 @@ use crate::query::ast::{Kind, Range};
 use crate::query::{Query, Refusal, dsl, kql};
 use crate::search::budget::Budget;
 use crate::search::fetch::{self, Wanted};
-use crate::search::patterns::Miner;
 use crate::search::request::{Request, Track};
-use crate::search::sort::{By, FieldKey, Key, Missing};
+use crate::search::sort::{By, Key};
 use crate::search::{context, run};
 use crate::store::{Choice, View};
 use crate::time::now;
@@ -37,14 +36,8 @@ pub static ENDPOINTS: &[Endpoint] = &[
     Endpoint {
         methods: &["GET"],
         path: "/api/context/{id}",
-        params: &["index", "before", "after"],
+        params: &["index", "within", "before", "after"],
         run: |call| Box::pin(around(call)),
-    },
-    Endpoint {
-        methods: &["GET", "POST"],
-        path: "/api/patterns",
-        params: &["index", "query", "q", "lang", "size"],
-        run: |call| Box::pin(patterns(call)),
     },
     Endpoint {
         methods: &["GET", "POST"],
@@ -56,12 +49,8 @@ pub static ENDPOINTS: &[Endpoint] = &[
 
 /// Most lines before and after one.
 const AROUND_MAX: usize = 500;
-/// Newest messages that patterns are made of.
-const SAMPLE: usize = 10_000;
 /// Most patterns and values in an answer.
 const LISTED_MAX: usize = 1_000;
-/// Bars of a pattern's trend.
-const TREND_BARS: usize = 24;
 /// How often a tail looks for new lines.
 const TAIL_EVERY: Duration = Duration::from_millis(500);
 /// Most lines that a tail sends in one go; when there are more, it says how many it left out.
@@ -71,8 +60,19 @@ const TAIL_PULSE: u32 = 30;
 /// Lines of one tail that may wait to be sent; a client that is slower slows its own tail only.
 const TAIL_QUEUE: usize = 16;
 
-/// Where, and what is asked: from parameters, or from members of a body.
-async fn asked(call: &Call) -> Result<(String, Query, usize)> {
+/// Where, and what is asked.
+pub(super) struct Asked {
+    pub(super) index: String,
+    pub(super) query: Query,
+    /// Things wanted, within [`LISTED_MAX`].
+    pub(super) size: usize,
+    /// Ends of the time wanted beside the query, in milliseconds since 1970.
+    pub(super) from: Option<i64>,
+    pub(super) to: Option<i64>,
+}
+
+/// Reads parameters, or members of a body.
+pub(super) fn asked(call: &Call) -> Result<Asked> {
     let mut members = Map::new();
     if let Some(Value::Object(map)) = call.json()? {
         members = map;
@@ -80,35 +80,31 @@ async fn asked(call: &Call) -> Result<(String, Query, usize)> {
     for (name, value) in &call.query.0 {
         members.insert(name.clone(), value.clone().into());
     }
-    let (mut index, mut size, mut query) = ("_all".to_string(), 10, Query::all());
+    let mut asked = Asked { index: "_all".to_string(), query: Query::all(), size: 10, from: None, to: None };
     let lucene = members.get("lang").and_then(Value::as_str) == Some("lucene");
     for (key, value) in &members {
         match (key.as_str(), value) {
-            ("index", Value::String(s)) => index.clone_from(s),
-            ("size", v) => size = dsl::integer("api", key, v)?.clamp(1, LISTED_MAX as i64) as usize,
+            ("index", Value::String(s)) => asked.index.clone_from(s),
+            ("size", v) => asked.size = dsl::integer("api", key, v)?.clamp(1, LISTED_MAX as i64) as usize,
             ("query", Value::String(s)) => {
                 let value =
                     serde_json::from_str(s).map_err(|e| Error::parsing(format!("[query] is not valid JSON: {e}")))?;
-                query = dsl::parse(&value)?;
+                asked.query = dsl::parse(&value)?;
             }
             ("query", Value::Null) => {}
-            ("query", v) => query = dsl::parse(v)?,
-            ("q", Value::String(s)) if lucene => query = dsl::from_uri(s, &[])?,
-            ("q", Value::String(s)) => query = kql::parse(s)?,
+            ("query", v) => asked.query = dsl::parse(v)?,
+            ("q", Value::String(s)) if lucene => asked.query = dsl::from_uri(s, &[])?,
+            ("q", Value::String(s)) => asked.query = kql::parse(s)?,
+            ("from", v) => asked.from = Some(dsl::integer("api", key, v)?),
+            ("to", v) => asked.to = Some(dsl::integer("api", key, v)?),
             ("lang" | "pretty" | "human" | "filter_path" | "error_trace" | "format", _) => {}
             _ => return Err(Error::illegal_argument(format!("unknown parameter [{key}]"))),
         }
     }
-    Ok((index, query, size))
+    Ok(asked)
 }
 
-const LENIENT: Choice = Choice { ignore_unavailable: true, allow_no_indices: true };
-
-fn newest() -> Key {
-    let by =
-        FieldKey { name: "@timestamp".into(), missing: Missing::Last, unmapped: true, largest: true, format: None };
-    Key { by: By::Field(by), descending: true }
-}
+pub(super) const LENIENT: Choice = Choice { ignore_unavailable: true, allow_no_indices: true };
 
 async fn around(call: Call) -> Result<Reply> {
     let id = call.part("id").unwrap_or("").to_string();
@@ -117,10 +113,11 @@ async fn around(call: Call) -> Result<Reply> {
         Ok(call.query.number(name)?.unwrap_or(50).clamp(0, AROUND_MAX as i64) as usize)
     };
     let (before, after) = (number("before")?, number("after")?);
+    let within = call.query.text("within").map(str::to_owned);
     let shown = id.clone();
     let answer = blocking(&call.context, move |ctx| {
         let view = ctx.store.search_view(&index, LENIENT)?;
-        let Some(found) = context::around(&view, &id, before, after)? else { return Ok(None) };
+        let Some(found) = context::around(&view, &id, within.as_deref(), before, after)? else { return Ok(None) };
         let hits = |list: &[_]| -> std::result::Result<Value, Refusal> {
             let hits = fetch::hits(&view, list, &[], false, false, &Wanted::default(), None, now())?;
             serde_json::to_value(hits).map_err(|e| Refusal::internal(e.to_string()))
@@ -137,73 +134,8 @@ async fn around(call: Call) -> Result<Reply> {
     }
 }
 
-async fn patterns(call: Call) -> Result<Reply> {
-    let (index, query, size) = asked(&call).await?;
-    let answer = blocking(&call.context, move |ctx| {
-        let view = ctx.store.search_view(&index, LENIENT)?;
-        let request = Request { query, size: SAMPLE, sort: vec![newest()], track: Track::All, ..Request::default() };
-        mine(&view, &request, size)
-    })
-    .await?;
-    Ok(Reply::json(&answer))
-}
-
-fn mine(view: &View, request: &Request, size: usize) -> std::result::Result<Value, Refusal> {
-    let outcome = run::run(view, request, false, now(), &Budget::new(None, None))?;
-    let found = outcome.top.found;
-    let mut miner = Miner::default();
-    for (number, hit) in found.iter().enumerate() {
-        let source = view.parts[hit.part as usize].source(hit.address)?;
-        let source: Value = serde_json::from_str(&source).map_err(|e| Refusal::internal(e.to_string()))?;
-        let text = |path: &[&str]| -> Option<&str> {
-            let nested = path.iter().try_fold(&source, |v, key| v.get(key));
-            nested.or_else(|| source.get(path.join("."))).and_then(Value::as_str)
-        };
-        let Some(message) = text(&["message"]) else { continue };
-        let at = match hit.values.first() {
-            Some(crate::search::sort::Sorted::Date(nanos)) => nanos / 1_000_000,
-            _ => 0,
-        };
-        miner.add(number, message, at, text(&["log", "level"]), text(&["service", "name"]));
-    }
-    let templates = miner.finish();
-    let all = |pick: fn((i64, i64)) -> i64| templates.iter().map(move |t| pick(t.seen));
-    let (first, last) = (all(|s| s.0).min().unwrap_or(0), all(|s| s.1).max().unwrap_or(0));
-    let width = ((last - first) / TREND_BARS as i64 + 1).max(1);
-    let mut list = Vec::new();
-    for t in templates.iter().take(size) {
-        let mut trend = vec![0u64; TREND_BARS];
-        for at in &t.times {
-            trend[(((at - first) / width) as usize).min(TREND_BARS - 1)] += 1;
-        }
-        let sample = fetch::hits(
-            view,
-            std::slice::from_ref(&found[t.sample]),
-            &[],
-            false,
-            false,
-            &Wanted::default(),
-            None,
-            now(),
-        )?;
-        list.push(json!({
-            "template": t.text(),
-            "count": t.count,
-            "first_seen": t.seen.0,
-            "last_seen": t.seen.1,
-            // All of its messages are in the newest tenth of the time looked at.
-            "new": t.seen.0 > last - (last - first) / 10 && last > first,
-            "trend": trend,
-            "levels": t.levels,
-            "services": t.services,
-            "sample": sample.first(),
-        }));
-    }
-    Ok(json!({"total": outcome.total, "sampled": found.len(), "patterns": list}))
-}
-
 async fn values(call: Call) -> Result<Reply> {
-    let (index, query, size) = asked(&call).await?;
+    let Asked { index, query, size, .. } = asked(&call)?;
     let field = call.part("name").unwrap_or("").to_string();
     let aggs = crate::aggs::parse::parse(&json!({"values": {"terms": {"field": field, "size": size}}}))?;
     let answer = blocking(&call.context, move |ctx| {
@@ -224,7 +156,7 @@ async fn values(call: Call) -> Result<Reply> {
 
 /// New lines, as server-sent events.
 async fn tail(call: Call) -> Result<Reply> {
-    let (index, query, _) = asked(&call).await?;
+    let Asked { index, query, .. } = asked(&call)?;
     let (send, receive) = mpsc::channel::<Bytes>(TAIL_QUEUE);
     let ctx = Arc::clone(&call.context);
     // Where it begins: what is there already is not new. A query that cannot be answered is refused here.

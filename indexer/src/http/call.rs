@@ -54,6 +54,14 @@ impl Call {
     }
 }
 
+/// Runs file work, or what else takes its time, where it blocks nobody.
+///
+/// # Errors
+/// 500 when `work` broke down.
+pub(super) async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Error::new(500, "exception", error.to_string()))
+}
+
 /// Query parameters in the order in which they were sent.
 #[derive(Clone, Debug, Default)]
 pub struct Query(pub Vec<(String, String)>);

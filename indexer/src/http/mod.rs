@@ -24,11 +24,14 @@ mod indices;
 mod legacy_template;
 mod mixed;
 pub mod openapi;
+mod patterns;
+mod pipelines;
 mod root;
 mod saved;
 mod scroll;
 mod search;
 mod stats;
+mod status;
 mod update;
 mod validate;
 
@@ -37,6 +40,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 pub use call::{Call, Query};
+pub use pipelines::Workbench;
 pub use reply::{Body, Reply};
 pub(crate) use server::serve;
 
@@ -67,6 +71,9 @@ pub static ENDPOINTS: &[&[Endpoint]] = &[
     async_search::ENDPOINTS,
     delete_by_query::ENDPOINTS,
     api::ENDPOINTS,
+    patterns::ENDPOINTS,
+    pipelines::ENDPOINTS,
+    status::ENDPOINTS,
     saved::ENDPOINTS,
     openapi::ENDPOINTS,
     crate::ui::ENDPOINTS,

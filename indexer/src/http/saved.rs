@@ -13,6 +13,7 @@ use serde_json::json;
 use tokio::sync::Mutex;
 use weir_daemon::files::write_durably;
 
+use super::call::aside;
 use super::{Call, Endpoint, Reply};
 use crate::error::{Error, Result};
 
@@ -96,7 +97,7 @@ fn path(call: &Call) -> PathBuf {
 async fn read(call: &Call) -> Result<Kept> {
     let path = path(call);
     let shown = path.display().to_string();
-    let bytes = match blocking(move || std::fs::read(path)).await? {
+    let bytes = match aside(move || std::fs::read(path)).await? {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == ErrorKind::NotFound => {
             return Ok(Kept { version: VERSION, searches: BTreeMap::new() });
@@ -112,10 +113,5 @@ async fn write(call: &Call, kept: &Kept) -> Result<()> {
     let path = path(call);
     let bytes = serde_json::to_vec_pretty(kept)
         .map_err(|error| Error::new(500, "exception", format!("saved searches: {error}")))?;
-    Ok(blocking(move || write_durably(&path, &bytes)).await??)
-}
-
-/// Runs file work where it may take its time.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| Error::new(500, "exception", error.to_string()))
+    Ok(aside(move || write_durably(&path, &bytes)).await??)
 }

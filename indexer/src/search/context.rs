@@ -1,13 +1,18 @@
-//! The lines around one: of the same source, in the order of its file; else in the order of arrival.
+//! The lines around one: of the same source, or of the same container, in the order of its file; else in the order of
+//! arrival.
 
 use tantivy::query::{EnableScoring, Query as _, TermQuery};
 use tantivy::schema::IndexRecordOption;
 use tantivy::{DocAddress, DocSet, TERMINATED, Term};
 
 use super::columns::open_named;
+use super::source::leaves;
 use super::top::Found;
-use crate::query::Refusal;
+use crate::query::ast::Kind;
+use crate::query::plan::Planner;
+use crate::query::{Query, Refusal};
 use crate::store::View;
+use crate::time::now;
 
 /// The lines before and after one, oldest first, with the line itself between them.
 pub struct Around {
@@ -21,8 +26,16 @@ pub struct Around {
 
 type Place = ((u64, u64), u32, DocAddress);
 
-/// Finds the lines around the one with this id; `None` when there is none.
-pub fn around(view: &View, id: &str, before: usize, after: usize) -> Result<Option<Around>, Refusal> {
+/// Finds the lines around the one with this id; `None` when there is none. `within` is the field whose value the lines
+/// share: positions are comparable over all sources of one file, so that `container.id` puts both streams of a container
+/// into their order. Without it, or where the line has no such field, it is the source.
+pub fn around(
+    view: &View,
+    id: &str,
+    within: Option<&str>,
+    before: usize,
+    after: usize,
+) -> Result<Option<Around>, Refusal> {
     let mut middle = None;
     for (n, part) in view.parts.iter().enumerate() {
         if let Some(address) = part.find_ids(&[id])?.first() {
@@ -39,6 +52,20 @@ pub fn around(view: &View, id: &str, before: usize, after: usize) -> Result<Opti
     let at = match source {
         Some(_) => (value("_pos")?.unwrap_or(0), value("_sub")?.unwrap_or(0)),
         None => (seq, 0),
+    };
+    let shared = match within.filter(|_| source.is_some()) {
+        Some(field) => {
+            let line: serde_json::Value =
+                serde_json::from_str(&part.source(address)?).map_err(|e| Refusal::internal(e.to_string()))?;
+            let mut value = None;
+            leaves(&line, &mut String::new(), &mut |path, leaf| {
+                if value.is_none() && path == field {
+                    value = Some(leaf.clone());
+                }
+            });
+            value.map(|value| Query::from(Kind::Term { field: field.to_owned(), value, any_case: false }))
+        }
+        None => None,
     };
     // The nearest of each side so far; the farthest goes when there are too many.
     let (mut left, mut right): (std::collections::BTreeSet<Place>, std::collections::BTreeSet<Place>) =
@@ -70,8 +97,14 @@ pub fn around(view: &View, id: &str, before: usize, after: usize) -> Result<Opti
             let alive = reader.alive_bitset();
             match source {
                 Some(source) => {
-                    let query = TermQuery::new(Term::from_field_u64(part.fields.src, source), IndexRecordOption::Basic);
-                    let weight = query.weight(EnableScoring::disabled_from_searcher(&part.searcher))?;
+                    let scoring = EnableScoring::disabled_from_searcher(&part.searcher);
+                    let weight = match &shared {
+                        Some(query) => Planner::new(part, now()).plan(query)?.weight(scoring)?,
+                        None => {
+                            let term = Term::from_field_u64(part.fields.src, source);
+                            TermQuery::new(term, IndexRecordOption::Basic).weight(scoring)?
+                        }
+                    };
                     let mut docs = weight.scorer(reader, 1.0)?;
                     while docs.doc() != TERMINATED {
                         if alive.is_none_or(|a| a.is_alive(docs.doc())) {

@@ -9,6 +9,10 @@ const WORDS_MAX: usize = 60;
 const SIMILAR: f64 = 0.6;
 /// Templates at once; messages that fit none of them then are counted as "other".
 const TEMPLATES_MAX: usize = 2_000;
+/// Stretches that a template is searched by: more would only make the search slower.
+const STRETCHES_MAX: usize = 3;
+/// Members of a JSON object that loggers put their text into, the likeliest first.
+const TEXT_KEYS: [&str; 6] = ["msg", "message", "event", "error", "err", "log"];
 /// What stands for words that differ.
 const ANY: &str = "<*>";
 
@@ -31,10 +35,33 @@ pub struct Template {
 }
 
 impl Template {
-    /// As text.
+    /// As text. Words in a row that differ are one [`ANY`].
     pub fn text(&self) -> String {
-        self.words.join(" ")
+        let mut words = self.words.clone();
+        words.dedup_by(|a, b| a == ANY && b == ANY);
+        words.join(" ")
     }
+
+    /// Its longest stretches of words that do not differ, the longest first; words of punctuation alone do not count.
+    pub fn stretches(&self) -> Vec<String> {
+        let runs = self.words.split(|word| word == ANY).map(|run| run.join(" "));
+        let mut runs: Vec<String> = runs.filter(|run| run.chars().any(char::is_alphanumeric)).collect();
+        runs.sort_by_key(|run| std::cmp::Reverse(run.len()));
+        runs.truncate(STRETCHES_MAX);
+        runs
+    }
+}
+
+/// What of a message people would call alike: of a JSON object its text, without a leading time.
+fn gist(message: &str) -> std::borrow::Cow<'_, str> {
+    let line = message.lines().next().unwrap_or("");
+    if line.starts_with('{')
+        && let Ok(serde_json::Value::Object(object)) = serde_json::from_str(line)
+        && let Some(text) = TEXT_KEYS.iter().find_map(|key| object.get(*key).and_then(serde_json::Value::as_str))
+    {
+        return text.lines().next().unwrap_or("").to_owned().into();
+    }
+    line.into()
 }
 
 /// Finds templates.
@@ -56,7 +83,7 @@ fn mask(word: &str) -> &str {
 impl Miner {
     /// Adds a message. `number` says later which one is the sample.
     pub fn add(&mut self, number: usize, message: &str, at: i64, level: Option<&str>, service: Option<&str>) {
-        let line = message.lines().next().unwrap_or("");
+        let line = gist(message);
         let mut words: Vec<&str> = line.split_whitespace().take(WORDS_MAX + 1).map(mask).collect();
         if words.len() > WORDS_MAX {
             words[WORDS_MAX] = ANY;
@@ -144,6 +171,18 @@ mod tests {
         assert_eq!(texts[0], ("connection from <*> closed after <*> s".into(), 2));
         assert_eq!(texts[1], ("user <*> logged in from web".into(), 2));
         assert_eq!(texts.len(), 4);
+        assert_eq!(found[0].stretches(), ["connection from", "closed after", "s"]);
         assert_eq!(found[0].levels["error"], 2);
+    }
+
+    #[test]
+    fn of_a_json_object_its_text_counts() {
+        let mut m = Miner::default();
+        m.add(0, r#"{"time":"2026-11-25T21:24:53Z","level":"WARN","msg":"payment is slow","id":"a1"}"#, 0, None, None);
+        m.add(1, r#"{"level":"WARN","id":"b2","msg":"payment is slow"}"#, 1, None, None);
+        m.add(2, "{not json 12 13", 2, None, None);
+        let found = m.finish();
+        assert_eq!(found[0].text(), "payment is slow");
+        assert_eq!(found[1].text(), "{not json <*>");
     }
 }

@@ -2,6 +2,7 @@
 
 import type { JSX } from 'preact';
 import { useEffect } from 'preact/hooks';
+import { logOut, mustLogIn, session } from './api/session';
 import { Filters } from './parts/filters';
 import { Help, helpOpen } from './parts/help';
 import { Icon } from './parts/icons';
@@ -14,11 +15,13 @@ import { refresh } from './state/results';
 import { go, link, screen, type View } from './state/screen';
 import { isDark, sidebar, theme } from './state/settings';
 import { Line } from './views/line';
+import { Login } from './views/login';
 import { Logs } from './views/logs';
 import { Patterns } from './views/patterns';
+import { Pipelines } from './views/pipelines';
 import { Status } from './views/status';
 
-const TABS: [View, string][] = [['logs', 'Lines'], ['patterns', 'Patterns'], ['status', 'Status']];
+const TABS: [View, string][] = [['logs', 'Lines'], ['patterns', 'Patterns'], ['pipelines', 'Pipelines'], ['status', 'Status']];
 
 export function App(): JSX.Element {
   const { view, live } = screen.value;
@@ -30,6 +33,7 @@ export function App(): JSX.Element {
     const { query } = screen.value;
     document.title = query ? `${query} · weir` : 'weir';
   }, [screen.value.query]);
+  if (mustLogIn.value) return <><Login /><Notice /></>;
   const searches = view === 'logs' || view === 'patterns';
   return (
     <>
@@ -43,6 +47,9 @@ export function App(): JSX.Element {
           </nav>
           <div class="tools">
             <Troubles />
+            {session.value?.required && session.value.user !== null && (
+              <button type="button" class="plain user" onClick={() => void logOut()} title={`${session.value.user} is logged in. Log out`}><span class="wide-only">{session.value.user}</span><Icon name="leave" /><span class="hidden">Log out</span></button>
+            )}
             <button type="button" class="plain" onClick={changeTheme} title={`Theme: ${theme.value}`} aria-label={`Theme: ${theme.value}. Change`}><Icon name={isDark() ? 'moon' : 'sun'} /></button>
             <button type="button" class="plain" onClick={() => { helpOpen.value = true; }} title="Help (?)" aria-label="Help"><Icon name="help" /></button>
           </div>
@@ -61,6 +68,7 @@ export function App(): JSX.Element {
       {view === 'logs' && <Logs />}
       {view === 'patterns' && <Patterns />}
       {view === 'line' && <Line key={screen.value.doc} />}
+      {view === 'pipelines' && <Pipelines />}
       {view === 'status' && <Status />}
       <Help />
       <Notice />

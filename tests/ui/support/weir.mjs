@@ -10,7 +10,8 @@ const CHUNK = 5000;
 /** How long a start may take on a busy machine, in milliseconds. */
 const START_WITHIN = 60_000;
 
-async function freePort() {
+/** A port that was free a moment ago. */
+export async function freePort() {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.on('error', reject);
@@ -25,13 +26,18 @@ export class Weir {
   /** Starts one; `settings` are those of the section [indexer]. */
   static async start(settings = {}) {
     const weir = new Weir();
-    weir.folder = await mkdtemp(join(tmpdir(), 'weir-ui-'));
-    weir.port = await freePort();
-    weir.url = `http://127.0.0.1:${weir.port}`;
-    weir.settings = settings;
-    if (settings.username) weir.authorization = `Basic ${Buffer.from(`${settings.username}:${settings.password}`).toString('base64')}`;
-    await weir.up();
+    await weir.begin(settings);
     return weir;
+  }
+
+  /** Starts it, on a folder that is there or on a temporary one. */
+  async begin(settings, folder) {
+    this.folder = folder ?? await mkdtemp(join(tmpdir(), 'weir-ui-'));
+    this.port = await freePort();
+    this.url = `http://127.0.0.1:${this.port}`;
+    this.settings = settings;
+    if (settings.username) this.authorization = `Basic ${Buffer.from(`${settings.username}:${settings.password}`).toString('base64')}`;
+    await this.up();
   }
 
   /** Starts the program, also after `kill`, on the same port and folder. */

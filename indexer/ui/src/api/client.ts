@@ -5,6 +5,12 @@ import { signal } from '@preact/signals';
 /** Whether the indexer answered the last request at all. */
 export const reachable = signal(true);
 
+/** What shows the indexer that a request that changes something, or asks by POST, is this page's own; empty without a session. */
+export const csrf = signal('');
+
+/** Whether the indexer no longer knows us: the session is over. */
+export const locked = signal(false);
+
 /** A request that was not answered as hoped. */
 export class Failure extends Error {
   constructor(
@@ -28,7 +34,11 @@ export async function call<T>(method: string, path: string, body?: unknown, abor
   try {
     response = await fetch(path, {
       method,
-      headers: body === undefined ? { Accept: 'application/json' } : { Accept: 'application/json', 'Content-Type': 'application/json' },
+      headers: {
+        Accept: 'application/json',
+        ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
+        ...(method === 'GET' || csrf.value === '' ? {} : { 'X-Weir-CSRF': csrf.value }),
+      },
       body: body === undefined ? null : JSON.stringify(body),
       signal: abort ?? null,
       credentials: 'same-origin',
@@ -40,6 +50,7 @@ export async function call<T>(method: string, path: string, body?: unknown, abor
   }
   reachable.value = true;
   if (response.ok) return (await response.json()) as T;
+  if (response.status === 401 && !path.startsWith('/api/session')) locked.value = true;
   throw await failure(response);
 }
 

@@ -1,5 +1,6 @@
 //! weir's own endpoints beside the Elasticsearch ones: live tail, lines around one, patterns.
 
+import type { Span } from '../lib/time';
 import { call } from './client';
 import type { Hit } from './search';
 
@@ -9,9 +10,9 @@ interface ContextAnswer {
   after: Hit[];
 }
 
-/** The lines around one, in file order of its source, the oldest first. */
+/** The lines around one, of the same container in the order of its log, the oldest first. */
 export async function context(index: string, id: string, before: number, after: number, abort?: AbortSignal): Promise<Hit[]> {
-  const answer = await call<ContextAnswer>('GET', `/api/context/${encodeURIComponent(id)}?index=${encodeURIComponent(index)}&before=${before}&after=${after}`, undefined, abort);
+  const answer = await call<ContextAnswer>('GET', `/api/context/${encodeURIComponent(id)}?index=${encodeURIComponent(index)}&within=container.id&before=${before}&after=${after}`, undefined, abort);
   return [...answer.before, answer.hit, ...answer.after];
 }
 
@@ -21,7 +22,8 @@ export interface Pattern {
   count: number;
   first_seen?: number;
   last_seen?: number;
-  new?: boolean;
+  /** Whether no line from before the last day is like it; absent where that cannot be told. */
+  new?: boolean | null;
   trend?: number[];
   levels?: Record<string, number>;
   services?: Record<string, number>;
@@ -30,12 +32,15 @@ export interface Pattern {
 
 export interface Patterns {
   total: number;
+  /** What no line before this time is like is new; absent where no line is that old. */
+  new_since?: number | null;
   sampled?: number;
   patterns: Pattern[];
 }
 
-export function patterns(index: string, query: unknown, size: number, abort?: AbortSignal): Promise<Patterns> {
-  return call('POST', '/api/patterns', { index, query, size }, abort);
+/** `query` is without the time, which stands beside it: what is older is compared with. */
+export function patterns(index: string, query: unknown, time: Span, size: number, abort?: AbortSignal): Promise<Patterns> {
+  return call('POST', '/api/patterns', { index, query, from: time.from, to: time.to, size }, abort);
 }
 
 /** A search that somebody saved for all. */

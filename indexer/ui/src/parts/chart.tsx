@@ -12,6 +12,8 @@ import { counts, found, missing, zone } from '../state/results';
 import { addFilter, go, isFiltered, screen, toggleFilter } from '../state/screen';
 import { theme, utc } from '../state/settings';
 
+/** How much time a count in the drop ledger stands for, in milliseconds. */
+const LEDGER_MINUTE = 60_000;
 const HEIGHT = 116;
 const HEIGHT_PHONE = 84;
 /** The least width of a drag that means "zoom here", in pixels. */
@@ -47,7 +49,10 @@ export function byLevel(all: number, levels: Record<string, number>): Counts {
 function columns(bars: Bar[], width: number, span: Span, absent: Absent | undefined): Column[] {
   const byTime = new Map(bars.map((b) => [b.at, b]));
   const dropped = new Map(absent?.dropped.map((d) => [d.at, Object.values(d.levels).reduce((a, n) => a + n, 0)]));
-  const beside = (at: number) => ({ at, dropped: dropped.get(at) ?? 0, lost: absent?.lost.filter((l) => l.at >= at && l.at < at + width).length ?? 0 });
+  // The ledger counts by the minute: narrower bars share what a minute had.
+  const shares = Math.max(1, LEDGER_MINUTE / width);
+  const droppedIn = (at: number) => (shares > 1 ? Math.round((dropped.get(Math.floor(at / LEDGER_MINUTE) * LEDGER_MINUTE) ?? 0) / shares) : (dropped.get(at) ?? 0));
+  const beside = (at: number) => ({ at, dropped: droppedIn(at), lost: absent?.lost.filter((l) => l.at >= at && l.at < at + width).length ?? 0 });
   const anchor = bars[0]?.at ?? absent?.dropped[0]?.at ?? Math.floor(span.from / width) * width;
   const out: Column[] = [];
   let at = anchor - Math.ceil((anchor - span.from) / width) * width;

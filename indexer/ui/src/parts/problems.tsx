@@ -4,6 +4,7 @@ import type { JSX } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import { reachable } from '../api/client';
 import { problem, refresh, retryAt } from '../state/results';
+import { screen } from '../state/screen';
 import { Icon } from './icons';
 
 export function Problems(): JSX.Element | null {
@@ -15,7 +16,8 @@ export function Problems(): JSX.Element | null {
     return () => clearInterval(timer);
   }, [at]);
   const wrong = problem.value;
-  if (!wrong) return null;
+  // What is wrong with the text stands below the text.
+  if (!wrong || (wrong.status === 400 && screen.value.query.trim() !== '')) return null;
   const seconds = at === undefined ? 0 : Math.max(0, Math.ceil((at - Date.now()) / 1000));
   const away = wrong.status === 0 || !reachable.value;
   return (

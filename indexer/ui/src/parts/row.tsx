@@ -3,6 +3,7 @@
 import type { JSX } from 'preact';
 import type { Hit } from '../api/search';
 import { asText, valueOf } from '../lib/fields';
+import { jsonGist, stampLength } from '../lib/gist';
 import { levelOf } from '../lib/levels';
 import type { Marks } from '../lib/query';
 import { headline } from '../lib/stack';
@@ -86,10 +87,25 @@ function Cell({ column, hit, wrap, narrow, marks, unfolded, on }: RowProps & { c
       </span>
     );
   }
+  const json = jsonGist(value);
+  if (json) {
+    return (
+      <span role="gridcell" class="message">
+        <span class="first">
+          <Text text={json.text} mark={both} limit={limit} />
+          {json.pairs.map(([name, text]) => <span class="pair" key={name}> <i>{name}=</i><Text text={text} mark={both} /></span>)}
+        </span>
+      </span>
+    );
+  }
   const { first, gist, more } = headline(value);
+  const stamp = stampLength(first);
   return (
     <span role="gridcell" class="message">
-      <span class="first"><Text text={first} mark={both} limit={limit} /></span>
+      <span class="first">
+        {stamp > 0 && <span class="stamp"><Text text={first.slice(0, stamp)} mark={both} /></span>}
+        <Text text={first.slice(stamp)} mark={both} limit={limit} />
+      </span>
       {gist && <span class="gist"> ⏎ <Text text={gist} mark={both} limit={CELL} /></span>}
       {more > 0 && <button type="button" class="fold" onClick={() => on.unfold(hit)} title="Show them here">+{more} {more === 1 ? 'line' : 'lines'}</button>}
     </span>

@@ -157,7 +157,8 @@ export function SearchBar(): JSX.Element {
 function remotePlace(message: string, text: string): { start: number; end: number } | undefined {
   const caret = /^(-*)\^/m.exec(message);
   const column = /(?:column|position|offset)\s+(\d+)/i.exec(message);
-  const start = caret ? (caret[1] ?? '').length : column ? Number(column[1]) : undefined;
+  const counted = /^line 1:(\d+)/.exec(message);
+  const start = caret ? (caret[1] ?? '').length : counted ? Number(counted[1]) - 1 : column ? Number(column[1]) : undefined;
   return start === undefined ? undefined : { start: Math.min(start, text.length), end: Math.min(start, text.length) + 1 };
 }
 

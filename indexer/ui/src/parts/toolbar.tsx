@@ -3,7 +3,7 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
 import { count, plural } from '../lib/format';
-import { counts, found, searching } from '../state/results';
+import { counts, found, problem, searching } from '../state/results';
 import { DEFAULT_COLUMNS, go, screen } from '../state/screen';
 import { exportLines } from './export';
 import { Icon } from './icons';
@@ -18,7 +18,7 @@ export function Toolbar(): JSX.Element {
   return (
     <div class="toolbar">
       <h2 class="found" aria-live="polite">
-        {total ? <><b>{count(total.total)}{total.atLeast ? '+' : ''}</b> {total.total === 1 ? 'line' : 'lines'}</> : 'Searching…'}
+        {total ? <><b>{count(total.total)}{total.atLeast ? '+' : ''}</b> {total.total === 1 ? 'line' : 'lines'}</> : problem.value ? 'No answer' : 'Searching…'}
         {list && total && <span class="dim took"> in {Math.max(list.took, total.took)} ms{list.timedOut && ', stopped early'}</span>}
         {searching.value && <span class="busy" aria-label="searching" role="img" />}
       </h2>

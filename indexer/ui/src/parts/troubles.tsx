@@ -5,7 +5,7 @@ import type { JSX } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import { isAbort } from '../api/client';
 import { type Trouble, troubles } from '../api/troubles';
-import { plural } from '../lib/format';
+import { count, plural } from '../lib/format';
 import { Icon } from './icons';
 import { Popover } from './popover';
 
@@ -35,7 +35,7 @@ export function Troubles(): JSX.Element | null {
   if (list.value.length === 0) return null;
   return (
     <div class="holder">
-      <button type="button" class="button troubles" aria-expanded={open} aria-haspopup="dialog" onClick={() => setOpen(!open)}><Icon name="warn" />{plural(list.value.length, 'problem')}</button>
+      <button type="button" class="button troubles" aria-expanded={open} aria-haspopup="dialog" aria-label={plural(list.value.length, 'problem')} onClick={() => setOpen(!open)}><Icon name="warn" />{count(list.value.length)}<span>{list.value.length === 1 ? 'problem' : 'problems'}</span></button>
       {open && (
         <Popover label="Problems" onClose={() => setOpen(false)}>
           <ul class="troublelist">

@@ -3,10 +3,10 @@
 import { computed, effect, signal } from '@preact/signals';
 import { Failure, isAbort } from '../api/client';
 import { absent, type Absent, type Fields, type Hit, type Overview, fieldsOf, lines, overview, queryOf } from '../api/search';
-import { LEDGER_INDEX } from '../api/troubles';
+import { mustLogIn } from '../api/session';
 import { type Marks, marks as marksOf } from '../lib/query';
 import { barWidth, type Span, resolve } from '../lib/time';
-import { DEFAULT_INDEX, screen } from './screen';
+import { DEFAULT_INDEX, LEDGER_INDEX, screen } from './screen';
 import { utc } from './settings';
 
 /** Lines asked for first: more than a screen shows, few enough to be there at once. */
@@ -179,7 +179,7 @@ export function start(): void {
   effect(() => {
     const [active] = JSON.parse(question.value) as [boolean];
     asked.value;
-    if (active) void search();
+    if (active && !mustLogIn.value) void search();
   });
   effect(() => {
     const seconds = screen.value.refresh;

@@ -33,6 +33,10 @@ export interface Screen {
 
 export const DEFAULT_COLUMNS = ['log.level', 'service.name', 'message'];
 export const DEFAULT_INDEX = 'logs-weir';
+/** Where the aggregator puts what an index refused. */
+export const DEAD_INDEX = 'logs-weir-dead';
+/** Where the aggregator counts what pipelines dropped. */
+export const LEDGER_INDEX = 'logs-weir-ledger';
 
 const DEFAULTS: Screen = {
   view: 'logs', index: DEFAULT_INDEX, query: '', language: 'kql', from: 'now-15m', to: 'now', filters: [], columns: DEFAULT_COLUMNS,

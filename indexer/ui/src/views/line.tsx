@@ -69,7 +69,7 @@ async function load(index: string, id: string, before: number, after: number, ab
     return await context(index, id, before, after, abort);
   } catch (error) {
     // A document that no shipper sent has no place in a log: it stands alone.
-    if (!(error instanceof Failure) || (error.status !== 400 && error.status !== 404)) throw error;
+    if (!(error instanceof Failure) || error.status !== 404) throw error;
     const alone = await document(index, id, abort);
     return alone ? [alone] : [];
   }

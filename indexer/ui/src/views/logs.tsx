@@ -2,6 +2,7 @@
 
 import type { JSX } from 'preact';
 import { Chart } from '../parts/chart';
+import { helpOpen } from '../parts/help';
 import { Lines } from '../parts/lines';
 import { Sidebar } from '../parts/sidebar';
 import { Toolbar } from '../parts/toolbar';
@@ -40,6 +41,7 @@ function Result(): JSX.Element {
       )}
       {list && list.hits.length === 0 && !problem.value && <Nothing />}
       {!list && !problem.value && <Waiting />}
+      {!list && problem.value?.status === 400 && <Refused />}
     </>
   );
 }
@@ -53,6 +55,20 @@ function Foot({ shown, complete }: { shown: number; complete: boolean }): JSX.El
 
 function Waiting(): JSX.Element {
   return <div class="waiting" role="status" aria-label="Searching">{Array.from({ length: 14 }, (_, i) => <span key={i} />)}</div>;
+}
+
+/** The search cannot be answered, and there are no lines of an earlier one to show. */
+function Refused(): JSX.Element {
+  return (
+    <div class="nothing">
+      <h2>This search cannot be answered</h2>
+      <p>The mistake is marked in the search bar.</p>
+      <div class="group">
+        <button type="button" class="button" onClick={() => go({ query: '' })}>Without the search text</button>
+        <button type="button" class="button" onClick={() => { helpOpen.value = true; }}>How to search</button>
+      </div>
+    </div>
+  );
 }
 
 /** Nothing found: what could be done about it, most likely first. */

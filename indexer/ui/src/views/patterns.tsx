@@ -17,22 +17,19 @@ import { utc } from '../state/settings';
 
 /** Patterns asked for: beyond these each is rarer than anybody scrolls for. */
 const SIZE = 100;
-/** A pattern first seen within this share of the range counts as new when the indexer does not say. */
-const NEW_SHARE = 0.1;
 
 export function Patterns(): JSX.Element {
   const { index, query, language, filters, from, to } = screen.value;
   const [answer, setAnswer] = useState<Answer>();
   const [problem, setProblem] = useState('');
   const question = JSON.stringify([index, query, language, filters, from, to]);
-  const span = resolve(from, to, Date.now());
 
   useEffect(() => {
     const abort = new AbortController();
     setProblem('');
     const ask = async () => {
       await readFields(abort.signal);
-      setAnswer(await patterns(index, queryOf(screen.value, span, fields.value), SIZE, abort.signal));
+      setAnswer(await patterns(index, queryOf(screen.value, undefined, fields.value), resolve(from, to, Date.now()), SIZE, abort.signal));
     };
     ask().catch((error: unknown) => {
       if (!isAbort(error)) setProblem(error instanceof Failure ? error.message : String(error));
@@ -40,11 +37,16 @@ export function Patterns(): JSX.Element {
     return () => abort.abort();
   }, [question, asked.value]);
 
-  const list = answer?.patterns ?? [];
+  // What is new is what one looks for: it comes first.
+  const list = [...(answer?.patterns ?? [])].sort((a, b) => Number(b.new === true) - Number(a.new === true));
+  const fresh = list.filter((p) => p.new === true).length;
   return (
     <main class="main alone patterns">
       <div class="toolbar">
-        <h2 class="found">{answer ? <><b>{count(list.length)}</b> patterns in {count(answer.total)} lines</> : 'Looking for what is alike…'}</h2>
+        <h2 class="found">{answer ? <><b>{count(list.length)}</b> patterns in {count(answer.total)} lines</> : 'Looking for what is alike…'}
+          {fresh > 0 && <span class="badge" data-level="critical">{count(fresh)} new since yesterday</span>}
+        </h2>
+        {answer && typeof answer.new_since !== 'number' && list.length > 0 && <span class="dim">nothing is a day old yet: what is new cannot be told</span>}
         {answer?.sampled !== undefined && answer.sampled < answer.total && <span class="dim">from the newest {count(answer.sampled)} lines</span>}
       </div>
       {problem && <p class="wrong" role="alert">{problem}</p>}
@@ -53,7 +55,7 @@ export function Patterns(): JSX.Element {
         <div class="scroll" tabIndex={0} role="region" aria-label="Patterns">
           <table class="patterns">
             <thead><tr><th scope="col" class="number">lines</th><th scope="col">share</th><th scope="col">trend</th><th scope="col">pattern</th><th scope="col">first seen</th></tr></thead>
-            <tbody>{list.map((p) => <Row key={p.template} pattern={p} all={answer?.sampled ?? answer?.total ?? 0} span={span} />)}</tbody>
+            <tbody>{list.map((p) => <Row key={p.template} pattern={p} all={answer?.sampled ?? answer?.total ?? 0} />)}</tbody>
           </table>
         </div>
       )}
@@ -61,12 +63,12 @@ export function Patterns(): JSX.Element {
   );
 }
 
-function Row({ pattern, all, span }: { pattern: Pattern; all: number; span: { from: number; to: number } }): JSX.Element {
+function Row({ pattern, all }: { pattern: Pattern; all: number }): JSX.Element {
   const level = LEVELS.find((l) => Object.keys(pattern.levels ?? {}).some((name) => levelOf(name) === l)) ?? levelOf(asText(valueOf(pattern.sample?._source, 'log.level')));
-  const isNew = pattern.new ?? (pattern.first_seen !== undefined && pattern.first_seen > span.to - (span.to - span.from) * NEW_SHARE);
+  const isNew = pattern.new === true;
   const services = Object.keys(pattern.services ?? {});
   return (
-    <tr data-level={level}>
+    <tr data-level={level} data-new={isNew}>
       <td class="number">{count(pattern.count)}</td>
       <td><meter min={0} max={all} value={pattern.count} aria-hidden="true" /> <span class="dim">{percent(pattern.count, all)}</span></td>
       <td><Trend values={pattern.trend ?? []} /></td>
@@ -77,7 +79,8 @@ function Row({ pattern, all, span }: { pattern: Pattern; all: number; span: { fr
         {services.length > 0 && <span class="dim"> {services.slice(0, 3).join(', ')}</span>}
       </td>
       <td class="when">
-        {isNew && <span class="badge" data-level="notice">new</span>} {pattern.first_seen !== undefined && <span title={shortTime(pattern.first_seen, utc.value)}>{spanText(Date.now() - pattern.first_seen)} ago</span>}
+        {isNew && <span class="badge" data-level="critical">new</span>}
+        {pattern.new === false ? <span class="dim">before yesterday</span> : pattern.first_seen !== undefined && <span title={shortTime(pattern.first_seen, utc.value)}> {spanText(Date.now() - pattern.first_seen)} ago</span>}
       </td>
     </tr>
   );

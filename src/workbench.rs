@@ -177,7 +177,7 @@ mod tests {
         let answer = bench().explain(&trial(text, "hello")).unwrap();
         let steps = &answer["lines"][0]["steps"];
         assert_eq!(steps[0]["line"], 2);
-        assert_eq!(steps[0]["changes"][0]["field"], "seen");
+        assert_eq!(steps[0]["changes"][0]["field"], "[seen]");
         assert_eq!(steps[1]["taken"], false);
         assert_eq!(answer["lines"][0]["events"][0]["seen"], "yes");
         let answer = bench().explain(&trial(text, "bye")).unwrap();

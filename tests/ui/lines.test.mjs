@@ -147,7 +147,7 @@ test('the oldest come first on demand', async () => {
 });
 
 test('long lines wrap on demand', async () => {
-  const page = await visit(browser, weir, '#/logs?from=now-1h', { viewport: { width: 1000, height: 700 } });
+  const page = await visit(browser, weir, '#/logs?from=now-1h&q=longer', { viewport: { width: 1000, height: 700 } });
   const line = row(page, 'a line that is longer').locator('.row');
   await line.waitFor();
   const height = async () => (await line.boundingBox()).height;

@@ -53,7 +53,7 @@ test('an edited pipeline shows its effect at once, and what runs stays as it is'
   await paste(page, ['user=ada did something'], 'user=ada');
   await page.getByRole('button', { name: 'New file' }).click();
   await page.getByLabel('Text of the pipeline file').fill('filter {\n  grok { match => { "message" => "user=%{WORD:[user][name]}" } }\n}\n');
-  await page.locator('.steps .filter', { hasText: 'grok@50-new.conf:2' }).getByText('user.name').waitFor();
+  await page.locator('.steps .filter', { hasText: 'grok@50-new.conf:2' }).getByText('[user]').waitFor();
   await page.locator('.steps .come', { hasText: '"ada"' }).first().waitFor();
   assert.equal(await (await weir.get('/api/pipelines')).text(), before);
   await page.getByRole('button', { name: 'Undo all' }).click();

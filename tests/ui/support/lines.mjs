@@ -21,7 +21,7 @@ export function line({ ago = 0, at, source = 1, service = 'shop_api', stack = 's
     stream: level === 'error' ? 'stderr' : 'stdout',
     log: { offset: (at ?? 0) * 100, ...(level ? { level } : {}), file: { path: '/var/lib/docker/containers/4f5c/4f5c-json.log' } },
     host: { name: node },
-    container: { id: '4f5c', name: `${service}.1.abc`, image: { name: `registry/${service}:1.4` } },
+    container: { id: `4f5c${service}`, name: `${service}.1.abc`, image: { name: `registry/${service}:1.4` } },
     service: { name: service },
     ...(stack ? { orchestrator: { namespace: stack } } : {}),
     ...more,

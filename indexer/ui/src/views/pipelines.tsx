@@ -38,15 +38,20 @@ export function Pipelines(): JSX.Element {
   const [trial, setTrial] = useState<Trial>();
   const [chosen, setChosen] = useState(0);
   const [problem, setProblem] = useState('');
+  /** Whether a person has put in lines: then none are taken for them. */
+  const touched = useRef(false);
 
   useEffect(() => {
     const abort = new AbortController();
     const begin = async () => {
+      const fresh = draft === undefined;
       const now = await pipelineFiles(abort.signal);
       setRunning(now.files);
-      if (!draft) setFiles(now.files);
+      if (fresh) setFiles(now.files);
       setOpen((name) => name || (now.files[0]?.name ?? ''));
-      if (!draft) await take(abort.signal);
+      if (!fresh) return;
+      const lines = await recent(abort.signal);
+      if (!touched.current) show(lines);
     };
     begin().catch((error: unknown) => { if (!isAbort(error)) setProblem(words(error)); });
     return () => abort.abort();
@@ -71,14 +76,15 @@ export function Pipelines(): JSX.Element {
     setText(list.map((e) => asText(e['message']).replaceAll('\n', '\\n')).join('\n'));
     setChosen(0);
   };
-  const take = async (abort?: AbortSignal) => {
+  const recent = async (abort?: AbortSignal) => {
     const { index, from, to } = screen.value;
     const query = (range: string) => queryOf(screen.value, resolve(range, to, Date.now()), fields.value);
     const found = await recentEvents(index, query(from), RECENT, abort);
-    show(found.length > 0 ? found : await recentEvents(index, query('now-7d'), RECENT, abort));
+    return found.length > 0 ? found : recentEvents(index, query('now-7d'), RECENT, abort);
   };
   // What is typed is a line each, `\n` in it a line break; a line that was taken keeps where it came from.
   const type = (typed: string) => {
+    touched.current = true;
     const known = new Map(events.map((e) => [asText(e['message']), e]));
     setText(typed);
     setEvents(typed.split('\n').filter((line) => line.trim() !== '').slice(0, MAX_LINES).map((line) => {
@@ -133,7 +139,7 @@ export function Pipelines(): JSX.Element {
       <section class="trial" aria-label="Lines and what becomes of them">
         <div class="toolbar">
           <h2 class="found">{plural(events.length, 'line')}{ways.length > 0 && <span class="dim took"> {count(ways.filter((w) => w.events.length > 0).length)} kept, {count(ways.filter((w) => w.events.length === 0).length)} dropped</span>}</h2>
-          <button type="button" class="button" onClick={() => void take().catch((error: unknown) => setProblem(words(error)))}><Icon name="refresh" />Take recent lines</button>
+          <button type="button" class="button" onClick={() => void recent().then(show, (error: unknown) => setProblem(words(error)))}><Icon name="refresh" />Take recent lines</button>
         </div>
         <label class="hidden" for="lines-to-try">Lines to try, one each</label>
         <textarea id="lines-to-try" class="code" spellcheck={false} wrap="off" value={text} placeholder="Paste lines here, or take recent ones" onInput={(e) => type(e.currentTarget.value)} />

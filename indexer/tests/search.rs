@@ -59,6 +59,9 @@ fn queries_find_what_they_ask_for() {
         (json!({"match_phrase": {"message": "connection reset"}}), "0"),
         (json!({"match_phrase": {"message": {"query": "reset peer", "slop": 1}}}), "0"),
         (json!({"match_phrase_prefix": {"message": "connection re"}}), "02"),
+        // A phrase that is excluded, and whose first document is not the first of all.
+        (json!({"kql": {"query": "not message: \"checkpoint complete\""}}), "0123"),
+        (json!({"bool": {"must_not": {"match_phrase": {"message": "connection refused"}}}}), "0134"),
         (json!({"multi_match": {"query": "web", "fields": ["service.*", "message"]}}), "23"),
         (json!({"term": {"log.level": "error"}}), "02"),
         (json!({"term": {"log.level.keyword": "error"}}), "02"),

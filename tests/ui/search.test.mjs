@@ -48,7 +48,7 @@ test('Lucene is there by a switch', async () => {
   const page = await visit(browser, weir);
   await page.getByRole('button', { name: /Query language/ }).click();
   await search(page, 'service.name:shop_db OR message:/work.*/');
-  await found(page, 21);
+  await found(page, 22);
   await calm(page);
 });
 

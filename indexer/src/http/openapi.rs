@@ -57,7 +57,7 @@ const FLAGS: [&str; 43] = [
     "accept_enterprise",
 ];
 /// Query parameters that are whole numbers.
-const NUMBERS: [&str; 15] = [
+const NUMBERS: [&str; 16] = [
     "batched_reduce_size",
     "before",
     "from",
@@ -72,6 +72,7 @@ const NUMBERS: [&str; 15] = [
     "scroll_size",
     "size",
     "terminate_after",
+    "to",
     "after",
 ];
 

@@ -6,6 +6,7 @@
 pub mod column_range;
 mod doc_list;
 mod exact;
+mod excluded;
 mod lowered;
 pub mod pattern;
 pub mod scan;
@@ -140,6 +141,11 @@ fn combine(mut clauses: Vec<(Occur, Planned)>, shoulds: usize, minimum: usize) -
     }
     if clauses.is_empty() {
         return Box::new(AllQuery);
+    }
+    for (occur, query) in &mut clauses {
+        if *occur == Occur::MustNot {
+            *query = Box::new(excluded::Excluded(query.box_clone()));
+        }
     }
     if clauses.iter().all(|(occur, _)| *occur == Occur::MustNot) {
         clauses.push((Occur::Must, Box::new(ConstScoreQuery::new(Box::new(AllQuery), 0.0))));

@@ -20,7 +20,7 @@ mod batch;
 mod engine;
 pub mod event;
 pub mod filter;
-mod input;
+pub mod input;
 mod ledger;
 pub mod level;
 mod output;

@@ -1,5 +1,6 @@
 //! The aggregator from its ports: real sockets on 127.0.0.1, a `_bulk` server that misbehaves, a Lumberjack client.
 
+mod allocations;
 mod bulk_server;
 mod default_pipelines;
 mod delivery;

@@ -230,6 +230,11 @@ impl Object {
         self.entries.push((name, value));
     }
 
+    /// Makes room for so many more entries.
+    pub(crate) fn reserve(&mut self, entries: usize) {
+        self.entries.reserve_exact(entries);
+    }
+
     /// Takes a name out.
     pub fn remove(&mut self, name: &str) -> Option<Value> {
         let index = self.entries.iter().position(|(have, _)| **have == *name)?;
@@ -264,8 +269,9 @@ impl Object {
             let mut index = self.entries.len();
             while index > 1 {
                 index -= 1;
-                let name = self.entries[index].0.clone();
-                if let Some(earlier) = self.entries[..index].iter().position(|(have, _)| *have == name) {
+                let (before, from) = self.entries.split_at(index);
+                let name = &*from[0].0;
+                if let Some(earlier) = before.iter().position(|(have, _)| have.len() == name.len() && **have == *name) {
                     self.entries.remove(earlier);
                 }
             }

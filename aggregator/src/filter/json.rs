@@ -32,14 +32,13 @@ pub(super) fn tags_on_failure(options: &mut Options<'_>, default: &str) -> Vec<S
 }
 
 impl Json {
+    /// Tags the event; with `skip_on_invalid_json` as well, which in Logstash only keeps its own log quiet. Here it
+    /// keeps the event out of the count of failures.
     fn fail(&self, event: &mut Event) -> Outcome {
-        if self.skip_on_invalid {
-            return Outcome::Unmatched;
-        }
         for tag in &self.tags {
             event.add_tag(tag.as_str());
         }
-        Outcome::Failed
+        if self.skip_on_invalid { Outcome::Unmatched } else { Outcome::Failed }
     }
 }
 
@@ -73,9 +72,10 @@ impl Json {
     fn put(&self, event: &mut Event, name: &str, value: Value) {
         let path = FieldPath::of(&[name]);
         if name == "@timestamp" {
-            // Only a time can stand there; what is none is kept beside it.
+            // Only a time can stand there; what is none is kept beside it, and nothing is nothing.
             let time = match &value {
-                Value::Text(text) => text.parse::<jiff::Timestamp>().ok(),
+                Value::Null | Value::Bool(false) => return,
+                Value::Text(text) => super::time::parse::iso8601(text, &jiff::tz::TimeZone::UTC),
                 _ => None,
             };
             match time {

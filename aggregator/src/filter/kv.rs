@@ -85,18 +85,19 @@ pub(super) fn build(options: &mut Options<'_>) -> Option<Box<dyn Filter>> {
     if !strict {
         splitter = format!(" *(?:{splitter}) *");
     }
-    let until = |pattern: &str| format!(r"((?:\\ |(?!{pattern}).)+)");
+    // A backslash keeps the character behind it, whatever that separates or closes.
+    let until = |pattern: &str| format!(r"((?:\\.|(?!{pattern}).)+)");
     let key_text = if field_pattern.is_some() || value_pattern.is_some() {
         until(&format!("(?:{splitter}|{field})"))
     } else {
-        format!(r"((?:\\ |[^{value_chars}{field_chars}])+)")
+        format!(r"((?:\\.|[^{value_chars}{field_chars}])+)")
     };
-    let mut values = vec![r#""([^"]+)?""#, "'([^']+)?'"];
+    let mut values = vec![r#""((?:\\.|[^"])+)?""#, r"'((?:\\.|[^'])+)?'"];
     if brackets {
-        values.extend([r"\(([^)]+)?\)", r"\[([^\]]+)?\]", "<([^>]+)?>"]);
+        values.extend([r"\(((?:\\.|[^)])+)?\)", r"\[((?:\\.|[^\]])+)?\]", r"<((?:\\.|[^>])+)?>"]);
     }
     let plain =
-        if field_pattern.is_some() { until(&format!("(?:{field})")) } else { format!(r"((?:\\ |[^{field_chars}])+)") };
+        if field_pattern.is_some() { until(&format!("(?:{field})")) } else { format!(r"((?:\\.|[^{field_chars}])+)") };
     let scan = format!("{key_text}(?:{splitter})(?:{}|{plain})?(?:{field}|$)", values.join("|"));
     let span = options.span();
     let mut wrong = |error: String| options.error(span, error, "look at the split options");

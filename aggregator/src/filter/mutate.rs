@@ -220,6 +220,9 @@ impl Mutate {
         for (target, kind) in &self.convert {
             let Some(path) = target.path(event) else { continue };
             let Some(value) = event.get_owned(&path) else { continue };
+            if !kind.takes(&value) {
+                return Err(Failed);
+            }
             set(event, &path, kind.convert(value))?;
         }
         for (target, search, replacement) in &self.gsub {
@@ -291,26 +294,25 @@ fn split(text: &Text, separator: &str) -> Vec<Value> {
 
 fn merge(event: &mut Event, target: &Target, source: &Target) -> Result<(), Failed> {
     let (Some(target), Some(source)) = (target.path(event), source.path(event)) else { return Ok(()) };
-    let Some(added) = event.get_owned(&source).filter(|value| *value != Value::Null) else { return Ok(()) };
-    let merged = match (event.get_owned(&target), added) {
-        (Some(Value::Object(mut old)), Value::Object(added)) => {
+    let added = event.get_owned(&source).unwrap_or(Value::Null);
+    let list = |value| match value {
+        Value::Null => Vec::new(),
+        Value::Array(items) => items,
+        value => vec![value],
+    };
+    let merged = match (event.get_owned(&target).unwrap_or(Value::Null), added) {
+        (Value::Object(mut old), Value::Object(added)) => {
             for (name, value) in added {
                 old.insert(name, value);
             }
             Value::Object(old)
         }
-        // A hash and something else have no union; Logstash says so in its log and leaves both.
-        (Some(Value::Object(_)), _) | (Some(_), Value::Object(_)) => return Ok(()),
-        (None | Some(Value::Null), added @ (Value::Object(_) | Value::Array(_))) => added,
-        (None | Some(Value::Null), added) => Value::Array(vec![added]),
-        (Some(old), added) => {
-            let mut items = if let Value::Array(items) = old { items } else { vec![old] };
-            let new = if let Value::Array(new) = added { new } else { vec![added] };
-            for value in new {
-                if !items.contains(&value) {
-                    items.push(value);
-                }
-            }
+        // A hash and something else, nothing included, cannot be merged: Logstash says so in its log and leaves both.
+        (Value::Object(_), _) | (_, Value::Object(_)) => return Ok(()),
+        (Value::Null, Value::Null) => return Ok(()),
+        (old, added) => {
+            let mut items = list(old);
+            items.extend(list(added));
             Value::Array(items)
         }
     };

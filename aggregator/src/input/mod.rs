@@ -10,7 +10,7 @@ pub(crate) mod glob;
 pub(crate) mod http;
 pub(crate) mod stdin;
 pub(crate) mod stream;
-pub(crate) mod syslog;
+pub mod syslog;
 pub(crate) mod syslog_event;
 pub(crate) mod udp;
 

@@ -6,7 +6,7 @@ use jiff::{Timestamp, Zoned};
 
 /// What a line says of itself; all parts are slices of the line.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Line<'a> {
+pub struct Line<'a> {
     /// Facility times 8 plus severity, 0 to 191.
     pub priority: Option<u8>,
     /// When it was written.
@@ -26,11 +26,11 @@ pub(crate) struct Line<'a> {
 }
 
 /// Names of the severities 0 to 7, as Logstash writes them.
-pub(crate) const SEVERITIES: [&str; 8] =
+pub const SEVERITIES: [&str; 8] =
     ["Emergency", "Alert", "Critical", "Error", "Warning", "Notice", "Informational", "Debug"];
 
 /// Names of the facilities 0 to 23, as Logstash writes them.
-pub(crate) const FACILITIES: [&str; 24] = [
+pub const FACILITIES: [&str; 24] = [
     "kernel",
     "user-level",
     "mail",
@@ -58,7 +58,7 @@ pub(crate) const FACILITIES: [&str; 24] = [
 ];
 
 /// Reads a line. `now` gives RFC 3164 times, which have no year and no zone, theirs. What is not syslog is all message.
-pub(crate) fn parse<'a>(line: &'a str, now: &Zoned) -> Line<'a> {
+pub fn parse<'a>(line: &'a str, now: &Zoned) -> Line<'a> {
     let plain = Line { message: line, ..Line::default() };
     let Some((priority, rest)) = priority(line) else { return old_style(line, now).unwrap_or(plain) };
     let line = match rest.strip_prefix("1 ") {

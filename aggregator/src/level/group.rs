@@ -1,5 +1,5 @@
 //! What stands in brackets in the head of a line: `[error]`, `[core:error]`, `<warn>`, `[12:00:00 INF]`, `(WW)`.
-use super::{Level, word};
+use super::{Level, is_gap, word};
 
 /// The longest content of a bracket that is looked for its end, in bytes: a thread's name, a class, a request's ids.
 const CONTENT_BYTES: usize = 160;
@@ -38,17 +38,35 @@ pub(super) fn read(line: &[u8], at: usize) -> Option<Group> {
         }
     }
     let length = end?;
-    let content = content[..length].trim_ascii();
+    let content = uncoloured(&content[..length]);
     let end = at + length + 2;
     let time = content.windows(3).any(is_clock);
     let level = match open {
-        b'[' => square(content),
+        b'[' => square(content).filter(|level| {
+            // The last thing in a line is a value.
+            *level > Level::Info || line.get(end..).is_some_and(|rest| !rest.trim_ascii().is_empty())
+        }),
         // `<error>…` may be an element of XML: a level stands apart from the message.
         b'<' if matches!(line.get(end), Some(b' ')) && end + 1 < line.len() => word::bracketed(content),
         b'(' => round(content),
         _ => None,
     };
     Some(Group { level, time, end })
+}
+
+/// Without the space and the colours at both ends: structlog colours what stands inside its brackets.
+fn uncoloured(mut content: &[u8]) -> &[u8] {
+    while let [first, rest @ ..] = content
+        && is_gap(*first)
+    {
+        content = rest;
+    }
+    while let [rest @ .., last] = content
+        && is_gap(*last)
+    {
+        content = rest;
+    }
+    content
 }
 
 fn is_clock(bytes: &[u8]) -> bool {
@@ -91,13 +109,21 @@ fn square(content: &[u8]) -> Option<Level> {
             continue;
         }
         let part = &content[from..at];
-        let last = byte.is_none();
+        // Couchbase's `[ns_server:info,2026-02-03T10:11:12.345Z,…]`.
+        let (part, last) = match memchr::memchr(b',', part) {
+            Some(comma) if before == b':' && part[comma + 1..].first().is_some_and(u8::is_ascii_digit) => {
+                (&part[..comma], true)
+            }
+            _ => (part, byte.is_none()),
+        };
         if let Some(level) = part_level(part, before, last, numbers) {
             return Some(level);
         }
         numbers = numbers && !part.first().is_some_and(u8::is_ascii_alphabetic);
+        // The `::` of a Rust or C++ path separates no level.
+        let path = byte == Some(&b':') && (part.is_empty() && before == b':');
         from = at + 1;
-        before = byte.copied().unwrap_or(0);
+        before = if path { 0 } else { byte.copied().unwrap_or(0) };
     }
     None
 }

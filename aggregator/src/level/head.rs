@@ -6,7 +6,7 @@
 //! decided in [`Walk::bare`] and [`Walk::colon`].
 use super::after::{After, value_like};
 use super::word::{Case, Strength, Word};
-use super::{COLOUR, HEAD_BYTES, Level, group, is_gap, json, pairs, shape, word};
+use super::{COLOUR, HEAD_BYTES, Level, group, is_gap, json, pairs, prose, shape, word};
 
 /// Plain words after which a line is taken to be in its message.
 const PLAIN_WORDS: u8 = 3;
@@ -178,14 +178,14 @@ impl<'a> Walk<'a> {
             if is_gap(byte) || byte == b'|' {
                 break;
             }
-            if byte == b':' && end + 1 < self.limit {
+            if matches!(byte, b':' | b';' | b',') && end + 1 < self.limit {
                 let next = self.line[end + 1];
-                clock |= next.is_ascii_digit() && self.line[end - 1].is_ascii_digit();
-                // Jetty's `2024-05-01 12:00:00.123:WARN:oejs.Server:main: …`.
+                clock |= byte == b':' && next.is_ascii_digit() && self.line[end - 1].is_ascii_digit();
+                // Jetty's `2024-05-01 12:00:00.123:WARN:oejs.Server:main: …`; columns between semicolons.
                 if next.is_ascii_uppercase() {
                     let letters = run(self.line, end + 1);
                     let word = word::word(&self.line[end + 1..letters]);
-                    if self.line.get(letters) == Some(&b':')
+                    if self.line.get(letters) == Some(&byte)
                         && let Some(word) = word.filter(|w| w.case == Case::Upper && w.strength == Strength::Common)
                     {
                         return Step::Stated(word.level);
@@ -195,10 +195,17 @@ impl<'a> Walk<'a> {
             end += 1;
         }
         let token = &self.line[start..end];
-        let date = token.len() >= 8 && matches!(token[4], b'-' | b'/' | b'.') && token[5].is_ascii_digit();
+        let date = token.len() >= 8
+            && token[..4].iter().all(u8::is_ascii_digit)
+            && matches!(token[4], b'-' | b'/' | b'.')
+            && token[5].is_ascii_digit();
         let epoch =
             token.len() >= 6 && token[..6].iter().all(u8::is_ascii_digit) && (start == self.from || token.len() > 8);
         if clock || date || epoch {
+            // `JVB 2024-05-01 12:00:00 WARNING: …`: a program, and no word of a message.
+            if date && self.plain + self.upper <= 1 {
+                (self.plain_here, self.upper) = (0, 0);
+            }
             self.time = true;
             self.fields = self.fields.saturating_add(1);
             self.at = end;
@@ -242,6 +249,17 @@ impl<'a> Walk<'a> {
         {
             return Step::Stated(level);
         }
+        if let Some(level) = shape::cisco(token) {
+            return Step::Stated(level);
+        }
+        // Sling's `03.02.2026 10:11:12.345 *INFO* [thread] …`.
+        if let [b'*', name @ .., b'*'] = token
+            && self.time
+            && let Some(word) = word::whole(name)
+            && word.case == Case::Upper
+        {
+            return Step::Stated(word.level);
+        }
         // `INFO` may stand right after `]:` or `--`.
         let marks = token.iter().take_while(|b| matches!(b, b'-' | b':' | b'=' | b'*' | b',' | b'~')).count();
         if marks > 0 && (marks == token.len() || bracket) {
@@ -275,7 +293,10 @@ impl<'a> Walk<'a> {
     fn spelled(&mut self, word: Word, end: usize, gap: &Gap, before: Before) -> Step {
         let upper = word.case == Case::Upper;
         let here = self.plain_here == 0;
-        let next = self.line.get(end).copied();
+        // .NET's console colours the word alone: the colon stands after the codes.
+        let codes = self.line[end..].iter().take_while(|b| **b == COLOUR).count();
+        let colon = self.line.get(end + codes) == Some(&b':');
+        let next = if colon { Some(b':') } else { self.line.get(end).copied() };
         let stated = match next {
             None => {
                 // A level and nothing else: a heading or a value, unless it is severe.
@@ -286,7 +307,7 @@ impl<'a> Walk<'a> {
                 };
             }
             Some(byte) if is_gap(byte) => self.bare(word, end, gap, before),
-            Some(b':') => match self.colon(word, end + 1, before) {
+            Some(b':') => match self.colon(word, end + codes + 1, before) {
                 Some(stated) => stated,
                 None => return Step::Message,
             },
@@ -334,10 +355,21 @@ impl<'a> Walk<'a> {
     fn bare(&self, word: Word, end: usize, gap: &Gap, before: Before) -> bool {
         let after = After::read(&self.line[end..]);
         let low = word.level <= Level::Info;
+        if low && self.at > 0 && shape::access_time(&self.line[end + after.width..]) {
+            // The user's name in an access log.
+            return false;
+        }
         if word.case != Case::Upper {
             // `info` is an everyday word: only as a column of its own.
             if self.plain > 0 || self.upper > 0 || word.strength != Strength::Common {
                 return false;
+            }
+            // Next.js's `info  - …`, `error - …`.
+            let dash = start_of(self) && !self.indented && self.line[end + after.width..].starts_with(b"- ");
+            // BIND's `general: debug 1: …`.
+            let numbered = self.parts > 0 && word.level < Level::Info && numbered(&self.line[end..]);
+            if dash && (!low || after.width > 1) || numbered {
+                return true;
             }
             return gap.tab && after.tab
                 || gap.colour && after.colour
@@ -370,14 +402,23 @@ impl<'a> Walk<'a> {
             return false;
         }
         if self.plain == 0 && self.upper == 0 {
-            return self.time || after.apart() || after.capital || after.structured;
+            let first = self.at == self.from && !before.bar;
+            return self.time
+                || after.apart()
+                || after.capital
+                || after.structured
+                || first && prose::begins_message(&self.line[end..], self.indented);
         }
         if self.plain == 0 {
             return after.padded() || self.fields >= COLUMNS;
         }
         match self.plain_here {
             0 => self.plain < PLAIN_WORDS && (after.apart() || after.capital || after.structured),
-            1 => self.plain == 1 && self.time && (after.padded() || matches!(after.first, b'-' | b'[')),
+            1 if self.plain == 1 && self.time => {
+                after.padded()
+                    || matches!(after.first, b'-' | b'[')
+                    || (after.capital || after.structured) && prose::is_name(&self.line[..self.at])
+            }
             _ => false,
         }
     }
@@ -398,8 +439,8 @@ impl<'a> Walk<'a> {
         }
         let wide = text.starts_with(b"  ");
         if word.strength == Strength::Postgres {
-            return (wide && (self.time || before.bracket || start_of(self)) && self.plain <= PLAIN_WORDS)
-                .then_some(true);
+            let prefixed = self.time || before.bracket || start_of(self) || self.columns > 0 && self.plain == 0;
+            return (wide && prefixed && self.plain <= PLAIN_WORDS).then_some(true);
         }
         if here {
             let stated = !low || upper && !value_like(text) || !self.indented && !value_like(text);
@@ -490,6 +531,15 @@ impl<'a> Walk<'a> {
             }
         }
         let whole = token.len() == letters.len();
+        // `Zigbee2MQTT:info  2024-…`: a program and the level before the time.
+        if start == 0
+            && let Some(colon) = memchr::memchr(b':', token)
+            && let Some(word) = word::whole(&token[colon + 1..])
+            && word.case == Case::Lower
+            && self.line[end..].trim_ascii_start().first().is_some_and(u8::is_ascii_digit)
+        {
+            return Step::Stated(word.level);
+        }
         match token {
             [stem @ .., b':'] => return self.part(stem, end, brackets),
             b"stdout" | b"stderr" => {
@@ -529,7 +579,9 @@ impl<'a> Walk<'a> {
                     };
                 }
                 self.at = end;
-                if self.time && self.columns == 0 && letters.len() <= 5 && self.upper == 0 && self.is_zone(letters) {
+                let half_of_day = matches!(letters, b"AM" | b"PM");
+                let zone = half_of_day || self.columns == 0 && letters.len() <= 5 && is_zone(letters);
+                if self.time && self.upper == 0 && zone {
                     return Step::On;
                 }
                 if letters == b"NULL" {
@@ -548,10 +600,6 @@ impl<'a> Walk<'a> {
         self.plain(end)
     }
 
-    fn is_zone(&self, letters: &[u8]) -> bool {
-        matches!(letters, b"AM" | b"PM" | b"UTC" | b"GMT") || letters.last() == Some(&b'T') && letters.len() >= 3
-    }
-
     /// A word that ends in a colon: a program, a logger, or something in prose. A new part begins after it.
     fn part(&mut self, stem: &[u8], end: usize, brackets: bool) -> Step {
         // Monolog's `app.ERROR: …`.
@@ -560,6 +608,16 @@ impl<'a> Walk<'a> {
             && let Some(word) = word::whole(&stem[dot + 1..])
             && word.case == Case::Upper
             && word.strength != Strength::Postgres
+        {
+            return Step::Stated(word.level);
+        }
+        // PostgreSQL's prefix may end in colons: `…:app@shop:[77]:LOG:  `.
+        if let Some(colon) = stem.iter().rposition(|b| *b == b':')
+            && self.time
+            && self.plain_here == 0
+            && self.line[end..].starts_with(b"  ")
+            && let Some(word) = word::whole(&stem[colon + 1..])
+            && word.case == Case::Upper
         {
             return Step::Stated(word.level);
         }
@@ -589,6 +647,16 @@ impl<'a> Walk<'a> {
 
 fn run(line: &[u8], from: usize) -> usize {
     from + line[from..].iter().take_while(|b| b.is_ascii_alphabetic()).count()
+}
+
+/// ` 1: …`
+fn numbered(text: &[u8]) -> bool {
+    let digits = text.iter().skip(1).take_while(|b| b.is_ascii_digit()).count();
+    digits > 0 && text[0] == b' ' && text[1 + digits..].starts_with(b": ")
+}
+
+fn is_zone(letters: &[u8]) -> bool {
+    matches!(letters, b"UTC" | b"GMT") || letters.last() == Some(&b'T') && letters.len() >= 3
 }
 
 fn start_of(walk: &Walk) -> bool {

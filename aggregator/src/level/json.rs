@@ -40,6 +40,7 @@ pub(super) fn level(text: &[u8], layers: u8) -> Option<Level> {
     let mut number: Option<u32> = None;
     let mut pino = false;
     let mut gelf = false;
+    let mut serilog = Serilog::default();
     let mut fallback = None;
     let mut wrapped: &[u8] = b"";
     let mut first = true;
@@ -86,6 +87,10 @@ pub(super) fn level(text: &[u8], layers: u8) -> Option<Level> {
                             }
                             Key::Other(b"short_message") => {
                                 gelf = true;
+                                None
+                            }
+                            Key::Other(key @ [b'@', ..]) => {
+                                serilog.meet(key);
                                 None
                             }
                             _ => None,
@@ -152,7 +157,33 @@ pub(super) fn level(text: &[u8], layers: u8) -> Option<Level> {
             _ => None,
         };
     }
-    fallback.or_else(|| if wrapped.is_empty() || layers == 0 { None } else { inside(wrapped, layers - 1) })
+    fallback
+        .or(serilog.level(depth == 0))
+        .or_else(|| if wrapped.is_empty() || layers == 0 { None } else { inside(wrapped, layers - 1) })
+}
+
+/// Serilog's compact format writes no level where it is Information: `{"@t":"…","@mt":"…"}`.
+#[derive(Default)]
+struct Serilog {
+    time: bool,
+    message: bool,
+    exception: bool,
+}
+
+impl Serilog {
+    fn meet(&mut self, key: &[u8]) {
+        match key {
+            b"@t" => self.time = true,
+            b"@m" | b"@mt" => self.message = true,
+            b"@x" => self.exception = true,
+            _ => {}
+        }
+    }
+
+    /// The level of the record: only of one that is whole, since a level may stand in what was cut off.
+    fn level(&self, whole: bool) -> Option<Level> {
+        (whole && self.time && self.message && !self.exception).then_some(Level::Info)
+    }
 }
 
 fn meaning(key: &[u8], depth: usize, after_t: bool) -> Key<'_> {

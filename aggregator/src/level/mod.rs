@@ -2,7 +2,7 @@
 //!
 //! A level counts where a format puts it: as the value of a level field (`json`, `pairs`), in a shape of its own
 //! (`shape`: glog, Ruby, syslog's `<PRI>`), or in the head of a line of text (`head`), the part before the message:
-//! times, numbers, names, brackets (`group`), and what follows a level (`after`). `word` knows how levels are spelled.
+//! times, numbers, names, brackets (`group`), and what follows a level (`after`, `prose`). `word` knows how levels are spelled.
 //!
 //! Words in the message are never looked at. A line that states no level gives none, and is then kept: taking an error
 //! for debug or info would drop it, so the lower levels need more evidence than the higher ones.
@@ -11,6 +11,7 @@ mod group;
 mod head;
 mod json;
 mod pairs;
+mod prose;
 mod shape;
 mod word;
 

@@ -57,6 +57,7 @@ pub(super) fn level(line: &[u8]) -> Option<Option<Level>> {
             _ => Some(None),
         },
         (b'A'..=b'Z', b'/') => android(line).map(Some),
+        (b'A'..=b'Z', b' ') if access_time(&line[2..]) => Some(cups(*first)),
         // apt's and others' `E: …`. `I: ` and `D: ` are written by too many that mean something else.
         (b'E' | b'W', b':') if line.get(2) == Some(&b' ') => Some(word::letter(*first)),
         (b'=', b'A'..=b'Z') => Some(erlang(line)),
@@ -104,6 +105,36 @@ pub(super) fn android(text: &[u8]) -> Option<Level> {
     let after = &after[after.iter().take_while(|b| **b == b' ').count()..];
     match after.first()? {
         b'(' | b':' => word::letter(text[0]),
+        _ => None,
+    }
+}
+
+/// Whether the time of an access log starts here, `[03/Feb/2026:10:11:12 +0000]`, or a dash and that.
+pub(super) fn access_time(text: &[u8]) -> bool {
+    let text = text.strip_prefix(b"- ").unwrap_or(text);
+    matches!(text, [b'[', b'0'..=b'3', b'0'..=b'9', b'/', month @ ..] if month.len() > 4 && is_month(&month[..3]) && month[3] == b'/')
+}
+
+/// CUPS's `E [03/Feb/2026:10:11:12 +0000] …`; `A` is alert, `X` is emergency.
+fn cups(letter: u8) -> Option<Level> {
+    match letter {
+        b'A' | b'X' => Some(Level::Critical),
+        letter => word::letter(letter),
+    }
+}
+
+/// Cisco's `%ASA-6-302013:` and `%LINK-3-UPDOWN:`: facility, severity as syslog counts it, mnemonic.
+pub(super) fn cisco(token: &[u8]) -> Option<Level> {
+    let name = token.strip_prefix(b"%")?.strip_suffix(b":")?;
+    if !name.iter().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_')) {
+        return None;
+    }
+    let mut parts = name.rsplit(|b| *b == b'-');
+    let (mnemonic, severity, facility) = (parts.next()?, parts.next()?, parts.next()?);
+    match severity {
+        [digit @ b'0'..=b'7'] if !mnemonic.is_empty() && facility.len() > 1 => {
+            Level::from_syslog(u32::from(digit - b'0'))
+        }
         _ => None,
     }
 }

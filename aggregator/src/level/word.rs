@@ -50,10 +50,10 @@ macro_rules! keys {
 }
 
 keys! {
-    TRACE b"trace" TRC b"trc" TRCE b"trce" VERBOSE b"verbose" VRB b"vrb" FINER b"finer" FINEST b"finest" SILLY b"silly"
-    DEBUG b"debug" DBG b"dbg" DBUG b"dbug" DEBU b"debu" FINE b"fine"
+    TRACE b"trace" TRC b"trc" TRCE b"trce" TRAC b"trac" VERBOSE b"verbose" VRB b"vrb" FINER b"finer" FINEST b"finest" SILLY b"silly"
+    DEBUG b"debug" DBG b"dbg" DBUG b"dbug" DEBU b"debu" DEBG b"debg" FINE b"fine"
     INFO b"info" INF b"inf" INFORMATION b"informat" LOG b"log" HINT b"hint" HTTP b"http"
-    NOTICE b"notice" NOTE b"note" SUCCESS b"success" SYSTEM b"system"
+    NOTICE b"notice" NOTE b"note" SUCCESS b"success"
     WARN b"warn" WARNING b"warning" WRN b"wrn"
     ERROR b"error" ERR b"err" EROR b"eror" ERRO b"erro" FAIL b"fail" FAILURE b"failure" SEVERE b"severe"
     CRITICAL b"critical" CRIT b"crit" CRT b"crt" FATAL b"fatal" FATA b"fata" FTL b"ftl" ALERT b"alert"
@@ -81,12 +81,12 @@ pub(super) fn word(letters: &[u8]) -> Option<Word> {
     let packed = key(letters);
     let (level, strength, upper_only) = match packed {
         TRACE => (Level::Trace, Common, false),
-        TRC | VRB => (Level::Trace, Common, true),
+        TRC | TRAC | VRB => (Level::Trace, Common, true),
         TRCE => (Level::Trace, Common, false),
-        VERBOSE => (Level::Trace, Rare, false),
+        VERBOSE | SILLY => (Level::Trace, Rare, false),
         FINER | FINEST => (Level::Trace, Rare, true),
         DEBUG | DBUG => (Level::Debug, Common, false),
-        DBG | DEBU => (Level::Debug, Common, true),
+        DBG | DEBU | DEBG => (Level::Debug, Common, true),
         FINE => (Level::Debug, Rare, true),
         INFO => (Level::Info, Common, false),
         INF => (Level::Info, Common, true),
@@ -146,7 +146,6 @@ pub(super) fn value(text: &[u8]) -> Option<Level> {
         *to = from.to_ascii_uppercase();
     }
     match key(upper) {
-        SILLY if letters == 5 => Some(Level::Trace),
         HTTP if letters == 4 => Some(Level::Debug),
         _ => word(upper).map(|word| word.level),
     }
@@ -160,13 +159,20 @@ pub(super) fn whole(text: &[u8]) -> Option<Word> {
     word(text)
 }
 
-/// The words that stand in brackets: as in text, and MySQL's `[System]`.
+/// The words that stand in brackets: as in text, MySQL's `[System]`, and
+/// short words that would say little without the brackets.
 pub(super) fn bracketed(letters: &[u8]) -> Option<Level> {
     match whole(letters) {
         Some(Word { strength: Strength::Postgres, .. }) => None,
         Some(word) => Some(word.level),
-        None if letters == b"System" && key(letters) == SYSTEM => Some(Level::Notice),
-        None => None,
+        None => match letters {
+            b"System" => Some(Level::Notice),
+            b"trc" => Some(Level::Trace),
+            b"dbg" => Some(Level::Debug),
+            b"inf" => Some(Level::Info),
+            b"wrn" => Some(Level::Warn),
+            _ => None,
+        },
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// A stretch of a pipeline file.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Span {
     /// The file.
     pub source: Arc<Source>,
@@ -51,6 +51,13 @@ pub struct Diagnostic {
     pub message: String,
     /// What to do; may be empty.
     pub hint: String,
+}
+
+impl fmt::Debug for Span {
+    /// The place alone: the whole file would stand at every node of a tree.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}..{}", self.start, self.end)
+    }
 }
 
 impl Span {

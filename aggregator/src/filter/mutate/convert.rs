@@ -37,6 +37,23 @@ impl Kind {
         })
     }
 
+    /// Whether `mutate` converts a value: as in Logstash since 8.14, a text must be a number as a whole to become a float,
+    /// and to become an integer if there is an `e` in it.
+    pub fn takes(self, value: &Value) -> bool {
+        match (self, value) {
+            (_, Value::Array(items)) => items.iter().all(|item| self.takes(item)),
+            (Kind::Float | Kind::FloatEu | Kind::Integer | Kind::IntegerEu, Value::Text(text)) => {
+                let text = plain(text, matches!(self, Kind::FloatEu | Kind::IntegerEu));
+                let text = text.trim();
+                let body = text.strip_prefix(['-', '+']).unwrap_or(text);
+                let hex = body.starts_with("0x") || body.starts_with("0X");
+                let loose = matches!(self, Kind::Integer | Kind::IntegerEu) && !text.contains('e');
+                loose || hex && number(text).is_some() || is_number(body)
+            }
+            _ => true,
+        }
+    }
+
     /// Converts a value, or every value of a list. Null and hashes stay.
     pub fn convert(self, value: Value) -> Value {
         match value {
@@ -56,6 +73,8 @@ impl Kind {
 
 fn boolean(value: Value) -> Value {
     let word = match &value {
+        // As Ruby's `to_s` of nothing.
+        Value::Text(text) if text.is_empty() => return Value::Bool(false),
         Value::Text(text) => text.to_ascii_lowercase(),
         Value::Int(number) => number.to_string(),
         Value::Float(number) => value_of_float(*number),
@@ -70,6 +89,26 @@ fn boolean(value: Value) -> Value {
 
 fn value_of_float(number: f64) -> String {
     format!("{number:?}")
+}
+
+/// Digits, at will a stop and digits, an exponent, and `_` between digits; nothing before or behind.
+fn is_number(text: &str) -> bool {
+    let digits = |text: &str| {
+        let inner = text.as_bytes();
+        !text.is_empty()
+            && inner.iter().all(|byte| byte.is_ascii_digit() || *byte == b'_')
+            && inner[0] != b'_'
+            && inner[inner.len() - 1] != b'_'
+            && !text.contains("__")
+    };
+    let (mantissa, exponent) =
+        text.split_once(['e', 'E']).map_or((text, None), |(before, after)| (before, Some(after)));
+    let exponent = exponent.is_none_or(|text| digits(text.strip_prefix(['-', '+']).unwrap_or(text)));
+    exponent
+        && match mantissa.split_once('.') {
+            Some((before, after)) => (before.is_empty() || digits(before)) && digits(after),
+            None => digits(mantissa),
+        }
 }
 
 /// The text with the signs between thousands taken out.

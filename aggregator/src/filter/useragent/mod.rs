@@ -318,3 +318,6 @@ impl Filter for UserAgent {
         Outcome::Matched
     }
 }
+
+#[cfg(test)]
+mod tests;

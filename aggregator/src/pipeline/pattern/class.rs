@@ -202,6 +202,14 @@ impl Class {
         }
     }
 
+    /// How many ASCII characters of the set follow each other from `at`; at most `most`.
+    #[inline]
+    pub fn ascii_run(&self, bytes: &[u8], at: usize, most: usize) -> usize {
+        let is_other = |byte: &u8| *byte >= 0x80 || self.ascii >> *byte & 1 == 0;
+        let bytes = &bytes[at..bytes.len().min(at.saturating_add(most))];
+        bytes.iter().position(is_other).unwrap_or(bytes.len())
+    }
+
     /// The bytes that a character of the set may begin with.
     pub fn first_bytes(&self) -> Bytes {
         let mut bytes = Bytes([0; 4]);

@@ -397,10 +397,13 @@ impl Run<'_> {
         pc: usize,
         at: usize,
     ) -> Option<usize> {
-        let mut end = at;
-        let mut count = 0;
         let most = if greedy { max } else { min };
-        let mut least = if min == 0 { at } else { UNSET };
+        // Nearly all of a line is ASCII: a byte is a character there.
+        let ascii = class.ascii_run(self.bytes, at, most as usize);
+        let mut end = at + ascii;
+        // No more than `most`, which is a u32.
+        let mut count = ascii as u32;
+        let mut least = if count >= min { at + min as usize } else { UNSET };
         while count < most {
             let len = class.step(self.text, end);
             if len == 0 {

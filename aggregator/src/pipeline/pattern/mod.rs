@@ -31,9 +31,13 @@ pub struct Pattern {
 
 #[derive(Clone, Debug)]
 enum Kind {
-    /// `^text$`, or the text anywhere, without any sign that has a meaning.
+    /// `\Atext\z`, where no sign of the text has a meaning.
     Whole(String),
+    /// `^text$`: one of the lines.
+    Line(String),
+    /// `\Atext`
     Begin(String),
+    /// The text anywhere.
     Within(Box<memchr::memmem::Finder<'static>>),
     Regex(Box<regex::Regex>),
     Engine(std::sync::Arc<Engine>, Vec<Option<String>>),
@@ -81,6 +85,7 @@ impl Pattern {
     pub fn is_match(&self, text: &str) -> bool {
         match &self.kind {
             Kind::Whole(whole) => text == whole,
+            Kind::Line(line) => text == line || line_at(text, line, 0).is_some(),
             Kind::Begin(begin) => text.starts_with(begin.as_str()),
             Kind::Within(finder) => finder.find(text.as_bytes()).is_some(),
             Kind::Regex(regex) => regex.is_match(text),
@@ -93,6 +98,7 @@ impl Pattern {
         let alone = |start: usize, len: usize| Found { span: (start, start + len), groups: Vec::new() };
         match &self.kind {
             Kind::Whole(whole) => (from == 0 && text == whole).then(|| alone(0, whole.len())),
+            Kind::Line(line) => line_at(text, line, from).map(|at| alone(at, line.len())),
             Kind::Begin(begin) => (from == 0 && text.starts_with(begin.as_str())).then(|| alone(0, begin.len())),
             Kind::Within(finder) => {
                 finder.find(&text.as_bytes()[from..]).map(|at| alone(from + at, finder.needle().len()))
@@ -190,6 +196,23 @@ impl Pattern {
     }
 }
 
+/// Where `line` is a line of `text` that begins at `from` or later.
+fn line_at(text: &str, line: &str, from: usize) -> Option<usize> {
+    let begins = |at: usize| at == 0 || text.as_bytes()[at - 1] == b'\n';
+    let mut at = from;
+    while !begins(at) {
+        at += memchr::memchr(b'\n', &text.as_bytes()[at..])? + 1;
+    }
+    loop {
+        let rest = &text[at..];
+        let end = memchr::memchr(b'\n', rest.as_bytes());
+        if rest[..end.unwrap_or(rest.len())] == *line {
+            return Some(at);
+        }
+        at += end? + 1;
+    }
+}
+
 /// The quick kinds, where an expression is nothing but a text.
 fn plain(node: &Node) -> Option<Kind> {
     match node {
@@ -198,6 +221,9 @@ fn plain(node: &Node) -> Option<Kind> {
             [Node::At(Place::TextStart), Node::Literal(text)] => Some(Kind::Begin(text.clone())),
             [Node::At(Place::TextStart), Node::Literal(text), Node::At(Place::TextEnd)] => {
                 Some(Kind::Whole(text.clone()))
+            }
+            [Node::At(Place::LineStart), Node::Literal(text), Node::At(Place::LineEnd)] if !text.contains('\n') => {
+                Some(Kind::Line(text.clone()))
             }
             _ => None,
         },

@@ -1,6 +1,7 @@
 //! `weir certs`: a certificate authority of one's own, certificates for the roles from it, and their renewal.
 //!
-//! The folder holds `ca.pem` and `ca.key`, and for each name `NAME.pem` and `NAME.key`. Keys are readable for their owner
+//! The folder holds `ca.pem` and `ca.key`, for each name `NAME.pem` and `NAME.key`, and `crl.pem`, the list of what was
+//! revoked. Keys are readable for their owner
 //! alone. Each certificate serves both sides of a connection: a shipper shows it to the aggregator, the aggregator to
 //! the shipper and to the indexer.
 
@@ -11,11 +12,12 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    SanType,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber,
 };
 use time::{Duration, OffsetDateTime};
 use x509_parser::extensions::GeneralName;
+use x509_parser::parse_x509_crl;
 use x509_parser::pem::parse_x509_pem;
 
 /// The authority outlives many certificates: replacing it means touching every node.
@@ -58,6 +60,11 @@ pub enum Task {
         #[arg(long, default_value_t = 365)]
         days: i64,
     },
+    /// Put a certificate on the revocation list crl.pem: roles that have it as tls_crl refuse it
+    Revoke {
+        /// Name of the files
+        name: String,
+    },
 }
 
 /// Does it, and says what was written.
@@ -72,6 +79,7 @@ pub fn run(flags: &CertsFlags) -> Result<(), String> {
             issue(&flags.dir, name, if host.is_empty() { standard() } else { host.clone() }, *days)
         }
         Task::Rotate { within, days } => rotate(&flags.dir, *within, *days),
+        Task::Revoke { name } => revoke(&flags.dir, name),
     }
 }
 
@@ -99,15 +107,8 @@ fn init(folder: &Path) -> Result<(), String> {
 }
 
 fn issue(folder: &Path, name: &str, hosts: Vec<String>, days: i64) -> Result<(), String> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    if name.is_empty() || name == "ca" || name.starts_with('.') || !name.chars().all(plain) {
-        return Err(format!("{name:?} cannot be a file name of a certificate: use letters, digits, - _ and ."));
-    }
-    let authority = read(&folder.join("ca.pem"), "make it with `weir certs init`")?;
-    let authority_key = read(&folder.join("ca.key"), "it is on the machine where `weir certs init` was run")?;
-    let authority_key = KeyPair::from_pem(&authority_key).map_err(|error| format!("ca.key cannot be used: {error}"))?;
-    let issuer = Issuer::from_ca_cert_pem(&authority, authority_key);
-    let issuer = issuer.map_err(|error| format!("ca.pem cannot be used: {error}"))?;
+    check_name(name)?;
+    let issuer = issuer(folder)?;
 
     let pair = new_key()?;
     let mut params = CertificateParams::new(hosts).map_err(|error| format!("a --host cannot be used: {error}"))?;
@@ -124,6 +125,80 @@ fn issue(folder: &Path, name: &str, hosts: Vec<String>, days: i64) -> Result<(),
     Ok(())
 }
 
+fn check_name(name: &str) -> Result<(), String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let taken = ["ca", "crl"].contains(&name);
+    if name.is_empty() || taken || name.starts_with('.') || !name.chars().all(plain) {
+        return Err(format!("{name:?} cannot be a file name of a certificate: use letters, digits, - _ and ."));
+    }
+    Ok(())
+}
+
+fn issuer(folder: &Path) -> Result<Issuer<'static, KeyPair>, String> {
+    let authority = read(&folder.join("ca.pem"), "make it with `weir certs init`")?;
+    let key = read(&folder.join("ca.key"), "it is on the machine where `weir certs init` was run")?;
+    let key = KeyPair::from_pem(&key).map_err(|error| format!("ca.key cannot be used: {error}"))?;
+    Issuer::from_ca_cert_pem(&authority, key).map_err(|error| format!("ca.pem cannot be used: {error}"))
+}
+
+/// Adds a certificate to the list, and signs the list anew. What was on it stays on it.
+fn revoke(folder: &Path, name: &str) -> Result<(), String> {
+    check_name(name)?;
+    let issuer = issuer(folder)?;
+    let path = folder.join(format!("{name}.pem"));
+    let unusable = |error: &dyn std::fmt::Display| format!("{} is no certificate: {error}", path.display());
+    let text = read(&path, "the certificate itself is needed: its number goes on the list")?;
+    let (_, pem) = parse_x509_pem(text.as_bytes()).map_err(|error| unusable(&error))?;
+    let certificate = pem.parse_x509().map_err(|error| unusable(&error))?;
+    let list_path = folder.join("crl.pem");
+    let now = OffsetDateTime::now_utc();
+    let mut revoked = if list_path.exists() { listed(&list_path)? } else { Vec::new() };
+    if revoked.iter().any(|(serial, _)| serial == certificate.raw_serial()) {
+        println!("{name} is on the list already");
+        return Ok(());
+    }
+    revoked.push((certificate.raw_serial().to_vec(), now));
+    let params = CertificateRevocationListParams {
+        this_update: now - CLOCK_SLACK,
+        // Nobody is there to sign it anew each week; a list is good until the next one is written.
+        next_update: now + Duration::days(AUTHORITY_DAYS),
+        crl_number: SerialNumber::from(now.unix_timestamp().unsigned_abs()),
+        issuing_distribution_point: None,
+        revoked_certs: revoked
+            .iter()
+            .map(|(serial, at)| RevokedCertParams {
+                serial_number: SerialNumber::from_slice(serial),
+                revocation_time: *at,
+                reason_code: None,
+                invalidity_date: None,
+            })
+            .collect(),
+        key_identifier_method: KeyIdMethod::Sha256,
+    };
+    let list = params.signed_by(&issuer).and_then(|list| list.pem());
+    write(&list_path, &list.map_err(|error| format!("cannot make the list: {error}"))?, 0o644)?;
+    println!(
+        "{}  refuses {name} and {} others: give it to every role as tls_crl",
+        list_path.display(),
+        revoked.len() - 1
+    );
+    Ok(())
+}
+
+/// The serial numbers on a list, and since when they are there.
+fn listed(path: &Path) -> Result<Vec<(Vec<u8>, OffsetDateTime)>, String> {
+    let unusable = |error: &dyn std::fmt::Display| format!("{} is no revocation list: {error}", path.display());
+    let text = read(path, "")?;
+    let (_, pem) = parse_x509_pem(text.as_bytes()).map_err(|error| unusable(&error))?;
+    let (_, list) = parse_x509_crl(&pem.contents).map_err(|error| unusable(&error))?;
+    list.iter_revoked_certificates()
+        .map(|one| {
+            let at = OffsetDateTime::from_unix_timestamp(one.revocation_date.timestamp());
+            Ok((one.raw_serial().to_vec(), at.map_err(|error| unusable(&error))?))
+        })
+        .collect()
+}
+
 fn rotate(folder: &Path, within: i64, days: i64) -> Result<(), String> {
     let limit = OffsetDateTime::now_utc() + Duration::days(within);
     let entries = fs::read_dir(folder).map_err(|error| format!("cannot read {}: {error}", folder.display()))?;
@@ -132,7 +207,7 @@ fn rotate(folder: &Path, within: i64, days: i64) -> Result<(), String> {
     let mut renewed = 0;
     for path in paths.iter().filter(|path| path.extension().is_some_and(|extension| extension == "pem")) {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        if name == "ca" {
+        if name == "ca" || name == "crl" {
             continue;
         }
         let (ends, hosts) = names_and_end(path)?;
@@ -235,8 +310,23 @@ mod tests {
     }
 
     #[test]
+    fn the_list_of_revoked_certificates_grows() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        init(folder).unwrap();
+        for name in ["one", "two"] {
+            issue(folder, name, vec![name.into()], 10).unwrap();
+            revoke(folder, name).unwrap();
+            revoke(folder, name).unwrap();
+        }
+        assert_eq!(listed(&folder.join("crl.pem")).unwrap().len(), 2);
+        rotate(folder, 30, 365).unwrap();
+        assert!(revoke(folder, "three").unwrap_err().contains("certificate itself"));
+    }
+
+    #[test]
     fn a_name_cannot_leave_the_folder() {
-        for name in ["", "ca", "../x", "a/b", ".hidden"] {
+        for name in ["", "ca", "crl", "../x", "a/b", ".hidden"] {
             assert!(
                 issue(Path::new("unused"), name, vec![], 1).unwrap_err().contains("cannot be a file name"),
                 "{name}"

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::access::{Tokens, Users};
 use crate::certs::CertsFlags;
+use crate::http::AccessFlags;
 
 /// Keeps the lines of your containers' logs that matter, and makes them searchable.
 ///
@@ -143,12 +145,20 @@ pub enum Command {
         #[arg(long)]
         write: bool,
     },
-    /// Make and renew the certificates of TLS
+    /// Add, show and remove people who may use the indexer
+    #[command(subcommand)]
+    Users(Users),
+    /// Make, show and remove API keys of programs that use the indexer
+    #[command(subcommand)]
+    Tokens(Tokens),
+    /// Make, renew and revoke the certificates of TLS
     Certs(CertsFlags),
     /// Print matching lines: weir search 'log.level:error AND service.name:web'
     Search(SearchFlags),
     /// Ask a running role whether it is well; exits with 1 when it is not
     Health {
+        #[command(flatten)]
+        access: AccessFlags,
         /// Address of the role's health page
         #[arg(default_value = "http://127.0.0.1:9200/health")]
         url: String,
@@ -176,4 +186,6 @@ pub struct SearchFlags {
     /// The indexer
     #[arg(long, value_name = "URL", env = "WEIR_URL", default_value = "http://127.0.0.1:9200")]
     pub url: String,
+    #[command(flatten)]
+    pub access: AccessFlags,
 }

@@ -10,8 +10,8 @@ use crate::http;
 ///
 /// # Errors
 /// When it does not answer.
-pub async fn run(url: &str) -> Result<ExitCode, String> {
-    let (status, body) = http::ask(Method::GET, url, None).await?;
+pub async fn run(access: &http::AccessFlags, url: &str) -> Result<ExitCode, String> {
+    let (status, body) = http::ask(access, Method::GET, url, None).await?;
     println!("{}", String::from_utf8_lossy(&body).trim_end());
     Ok(if status.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -1,5 +1,6 @@
 //! The `weir` program, a table of contents: read what was typed, build the roles, say where to look, wait, drain.
 
+mod access;
 mod certs;
 mod check;
 mod cli;
@@ -86,9 +87,11 @@ async fn command(cli: Cli) -> Result<ExitCode, String> {
         Some(Command::Explain { flags, sample }) => explain::run(&flags, sample.as_deref())?,
         Some(Command::Test { folder, write: false }) => return golden::run(&folder),
         Some(Command::Test { folder, write: true }) => golden::write(&folder)?,
+        Some(Command::Users(task)) => access::users(&task)?,
+        Some(Command::Tokens(task)) => access::tokens(&task)?,
         Some(Command::Certs(flags)) => certs::run(&flags)?,
         Some(Command::Search(flags)) => search::run(&flags).await?,
-        Some(Command::Health { url }) => return health::run(&url).await,
+        Some(Command::Health { access, url }) => return health::run(&access, &url).await,
     }
     Ok(ExitCode::SUCCESS)
 }

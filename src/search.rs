@@ -27,7 +27,7 @@ pub async fn run(flags: &SearchFlags) -> Result<(), String> {
         ]}},
     });
     let url = format!("{}/{}/_search?ignore_unavailable=true", flags.url.trim_end_matches('/'), flags.index);
-    let (status, answer) = http::ask(Method::POST, &url, Some(body.to_string())).await?;
+    let (status, answer) = http::ask(&flags.access, Method::POST, &url, Some(body.to_string())).await?;
     let answer: Value = serde_json::from_slice(&answer)
         .map_err(|error| format!("{url} answered something other than JSON: {error}"))?;
     if !status.is_success() {

@@ -122,6 +122,14 @@ impl Typed {
         self.role::<weir_indexer::Settings, _>("indexer", weir_indexer::Settings::check)
     }
 
+    /// The indexer's settings as typed, for tasks that need no more than where things are.
+    ///
+    /// # Errors
+    /// The first unknown key or value of a wrong type.
+    pub fn indexer_as_typed(&self) -> Result<weir_indexer::Settings, Mistake> {
+        self.sources.section("indexer")
+    }
+
     fn role<S: serde::de::DeserializeOwned + Default, C>(
         &self,
         section: &str,

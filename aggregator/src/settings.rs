@@ -13,8 +13,8 @@ use weir_daemon::tls::{Reloading, TlsFiles, server_config};
 use crate::engine::PipelineFiles;
 use crate::output::build::ANSWER_TIME_MAX;
 use crate::output::elasticsearch::BulkSettings;
-use crate::output::http::{Credentials, Host};
 use crate::receive::ReceiveLimits;
+use weir_daemon::client::{Credentials, Host};
 
 /// One gigabyte: a batch's offsets are 32-bit numbers.
 const BATCH_BYTES_MAX: u64 = 1 << 30;
@@ -37,6 +37,8 @@ pub struct Settings {
     pub tls_key: String,
     /// PEM file of the authority that shippers' certificates must come from.
     pub tls_client_ca: String,
+    /// PEM file with the revocation list of that authority; `weir certs revoke` writes it.
+    pub tls_client_crl: String,
     /// Pipeline files, or folders of them.
     #[serde(deserialize_with = "list")]
     pub pipelines: Vec<String>,
@@ -57,6 +59,8 @@ pub struct Settings {
     pub output_api_key: String,
     /// PEM file of the authority that an `https` output's certificate comes from.
     pub output_ca: String,
+    /// PEM file with the revocation list of that authority.
+    pub output_crl: String,
     /// PEM file of a certificate to show to the output.
     pub output_cert: String,
     /// PEM file of its key.
@@ -98,6 +102,7 @@ impl Default for Settings {
             tls_cert: String::new(),
             tls_key: String::new(),
             tls_client_ca: String::new(),
+            tls_client_crl: String::new(),
             pipelines: vec!["pipelines".to_owned()],
             pipelines_reload: Span(Duration::from_secs(3)),
             output: vec!["http://127.0.0.1:9200".to_owned()],
@@ -107,6 +112,7 @@ impl Default for Settings {
             output_password: String::new(),
             output_api_key: String::new(),
             output_ca: String::new(),
+            output_crl: String::new(),
             output_cert: String::new(),
             output_key: String::new(),
             request_bytes_max: Bytes(8 << 20),
@@ -153,7 +159,12 @@ impl Settings {
         let listen = address("listen", &self.listen, &mut mistakes);
         let admin = if self.admin.is_empty() { None } else { address("admin", &self.admin, &mut mistakes) };
         let path = |text: &String| (!text.is_empty()).then(|| PathBuf::from(text));
-        let files = TlsFiles { cert: path(&self.tls_cert), key: path(&self.tls_key), ca: path(&self.tls_client_ca) };
+        let files = TlsFiles {
+            cert: path(&self.tls_cert),
+            key: path(&self.tls_key),
+            ca: path(&self.tls_client_ca),
+            crl: path(&self.tls_client_crl),
+        };
         if files.cert.is_some() != files.key.is_some() {
             let key = if files.cert.is_some() { "tls_key" } else { "tls_cert" };
             mistakes.push(Mistake::new(key, "a certificate and its key go together", "set both, or neither"));
@@ -187,8 +198,12 @@ impl Settings {
             password: self.output_password.clone(),
             api_key: self.output_api_key.clone(),
         };
-        let output_files =
-            TlsFiles { cert: path(&self.output_cert), key: path(&self.output_key), ca: path(&self.output_ca) };
+        let output_files = TlsFiles {
+            cert: path(&self.output_cert),
+            key: path(&self.output_key),
+            ca: path(&self.output_ca),
+            crl: path(&self.output_crl),
+        };
         let mut hosts = Vec::new();
         for url in &self.output {
             match Host::new(url, &credentials, &output_files, ANSWER_TIME_MAX) {

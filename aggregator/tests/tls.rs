@@ -48,7 +48,8 @@ async fn only_a_client_with_a_certificate_of_the_authority_is_served() {
         ..settings(&server)
     })
     .await;
-    let with = TlsFiles { cert: Some(path("client.pem")), key: Some(path("client.key")), ca: Some(path("ca.pem")) };
+    let with =
+        TlsFiles { cert: Some(path("client.pem")), key: Some(path("client.key")), ca: Some(path("ca.pem")), crl: None };
     assert_eq!(deliver(&aggregator, with.clone()).await.unwrap(), Some(1));
     let without = TlsFiles { cert: None, key: None, ..with };
     assert!(!matches!(deliver(&aggregator, without).await, Ok(Some(_))), "no certificate, no service");

@@ -7,8 +7,8 @@
 //!
 //! This crate knows nothing of Docker, of pipelines, or of where log lines come from.
 
+pub mod access;
 pub mod aggs;
-pub mod base64;
 pub mod error;
 pub mod http;
 mod journal;
@@ -30,6 +30,7 @@ use weir_daemon::{Health, Metrics, Shutdown};
 pub use error::Error;
 pub use http::Workbench;
 pub use settings::{Config, Settings};
+pub use weir_daemon::base64;
 
 /// Opens the store, answers on `listener` until shutdown, then commits and closes.
 ///
@@ -50,9 +51,11 @@ pub async fn run(
         .await
         .map_err(|error| store::OpenError::Other(error.to_string()))??;
     let store = Arc::new(store);
-    let search = search::state::State::default();
-    let context = http::Context { config, store: Arc::clone(&store), search, metrics, health, shutdown };
-    http::serve(listener, Arc::new(context)).await;
+    let own = config.own_user.as_ref().map(|(user, password)| (user.as_str(), password.as_str()));
+    let gate = access::gate::Gate::open(&config.access_file, own, &config.data_dir).map_err(store::OpenError::Other)?;
+    let state = Arc::new(search::state::State::default());
+    let shared = http::Shared { config, all: Arc::clone(&store), state, gate, metrics, health, shutdown };
+    http::serve(listener, Arc::new(shared)).await;
     tokio::task::spawn_blocking(move || store.close())
         .await
         .map_err(|error| store::OpenError::Other(error.to_string()))?;

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
-use weir_daemon::settings::{Bytes, Mistake, Span};
+use weir_daemon::settings::{Bytes, Mistake, Span, list};
 use weir_daemon::tls::{Reloading, TlsFiles, server_config};
+
+use crate::access::book::Book;
 
 /// Smallest heap that tantivy accepts for a writer.
 const WRITER_HEAP_BYTES_MIN: u64 = 15_000_000;
@@ -30,10 +32,21 @@ pub struct Settings {
     pub tls_key: Option<PathBuf>,
     /// Clients must show a certificate of this authority.
     pub tls_ca: Option<PathBuf>,
-    /// Name that clients must give (HTTP Basic).
+    /// Clients whose certificates are in this revocation list (PEM) are refused; `weir certs revoke` writes it.
+    pub tls_crl: Option<PathBuf>,
+    /// Name of an admin beside those in `access_file`.
     pub username: Option<String>,
     /// Its password.
     pub password: Option<String>,
+    /// File of users and tokens, which `weir users` and `weir tokens` write. Unset: `access.json` in `data_dir`.
+    pub access_file: Option<PathBuf>,
+    /// Other sites whose pages may use this API from a browser, such as `https://grafana.example`. None by default.
+    #[serde(deserialize_with = "list")]
+    pub cors_origins: Vec<String>,
+    /// Most connections at once. A further one waits in the kernel's backlog.
+    pub connections_max: usize,
+    /// Most connections of one address. Behind a swarm's ingress all clients can have one address.
+    pub connections_per_peer_max: usize,
     /// Listen beyond loopback without TLS and credentials.
     pub insecure: bool,
     /// Partitions that were closed longer ago than this are dropped; 0 keeps them until there is no room.
@@ -71,8 +84,13 @@ impl Default for Settings {
             tls_cert: None,
             tls_key: None,
             tls_ca: None,
+            tls_crl: None,
             username: None,
             password: None,
+            access_file: None,
+            cors_origins: Vec::new(),
+            connections_max: 1_024,
+            connections_per_peer_max: 512,
             insecure: false,
             retention_days: 30,
             max_bytes: None,
@@ -99,8 +117,16 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// HTTPS.
     pub tls: Option<Arc<Reloading<tokio_rustls::rustls::ServerConfig>>>,
-    /// The value that `Authorization` must have.
-    pub authorization: Option<String>,
+    /// Name and password of an admin beside those in `access_file`.
+    pub own_user: Option<(String, String)>,
+    /// File of users and tokens.
+    pub access_file: PathBuf,
+    /// See [`Settings::cors_origins`].
+    pub cors_origins: Vec<String>,
+    /// See [`Settings::connections_max`].
+    pub connections_max: usize,
+    /// See [`Settings::connections_per_peer_max`].
+    pub connections_per_peer_max: usize,
     /// See [`Settings::retention_days`].
     pub retention: Option<Duration>,
     /// See [`Settings::max_bytes`].
@@ -151,11 +177,32 @@ impl Settings {
         if self.tls_ca.is_some() && self.tls_cert.is_none() {
             wrong("tls_ca", "client certificates need TLS".to_owned(), "set tls_cert and tls_key too");
         }
+        if self.tls_crl.is_some() && self.tls_ca.is_none() {
+            wrong("tls_crl", "a revocation list is for client certificates".to_owned(), "set tls_ca too");
+        }
         if self.username.is_some() != self.password.is_some() {
             wrong("username", "username and password go together".to_owned(), "set both or none");
         }
+        let access_file = self.access_file.clone().unwrap_or_else(|| self.data_dir.join(crate::access::book::FILE));
+        let mut somebody = false;
+        match Book::load(&access_file) {
+            Ok(book) => somebody = !book.is_empty(),
+            Err(problem) => wrong("access_file", problem, "`weir users` and `weir tokens` write it"),
+        }
+        for origin in &self.cors_origins {
+            let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+            if host.is_none_or(|host| host.is_empty() || host.contains(['/', '*', ' '])) {
+                let hint = "such as https://grafana.example, without a path; there is no * for all";
+                wrong("cors_origins", format!("{origin:?} is no origin"), hint);
+            }
+        }
         if let (Some(cert), Some(key)) = (&self.tls_cert, &self.tls_key) {
-            let files = TlsFiles { cert: Some(cert.clone()), key: Some(key.clone()), ca: self.tls_ca.clone() };
+            let files = TlsFiles {
+                cert: Some(cert.clone()),
+                key: Some(key.clone()),
+                ca: self.tls_ca.clone(),
+                crl: self.tls_crl.clone(),
+            };
             if let Err(error) = server_config(&files) {
                 wrong("tls_cert", error.to_string(), "PEM files; `weir certs` makes them");
             }
@@ -174,6 +221,8 @@ impl Settings {
             least("partition_bytes", self.partition_bytes.get(), PARTITION_BYTES_MIN, "smaller ones are all overhead"),
             least("journal_bytes", self.journal_bytes.get(), JOURNAL_BYTES_MIN, "smaller ones are all overhead"),
             least("open_writers", self.open_writers as u64, 1, "something must be writable"),
+            least("connections_max", self.connections_max as u64, 1, "somebody must be served"),
+            least("connections_per_peer_max", self.connections_per_peer_max as u64, 1, "somebody must be served"),
             least("max_body_bytes", self.max_body_bytes.get(), 1_000, "a document must fit"),
             least("marks_max", self.marks_max as u64, 1, "without positions lines come twice"),
         ];
@@ -186,7 +235,7 @@ impl Settings {
             ));
         }
         if let Ok(address) = listen {
-            let credentials = self.username.is_some() || self.tls_ca.is_some();
+            let credentials = self.username.is_some() || self.tls_ca.is_some() || somebody;
             if let Err(mistake) =
                 weir_daemon::exposure::check(address, self.tls_cert.is_some(), credentials, self.insecure)
             {
@@ -200,21 +249,26 @@ impl Settings {
         let tls = match &self.tls_cert {
             None => None,
             Some(_) => {
-                let files =
-                    TlsFiles { cert: self.tls_cert.clone(), key: self.tls_key.clone(), ca: self.tls_ca.clone() };
+                let files = TlsFiles {
+                    cert: self.tls_cert.clone(),
+                    key: self.tls_key.clone(),
+                    ca: self.tls_ca.clone(),
+                    crl: self.tls_crl.clone(),
+                };
                 let reloading = Reloading::new(files, server_config)
                     .map_err(|error| vec![Mistake::new("tls_cert", error.to_string(), "`weir certs` makes them")])?;
                 Some(Arc::new(reloading))
             }
         };
-        let authorization = self.username.as_ref().zip(self.password.as_ref()).map(|(username, password)| {
-            format!("Basic {}", crate::base64::encode(format!("{username}:{password}").as_bytes()))
-        });
         Ok(Config {
             listen,
             data_dir: self.data_dir.clone(),
             tls,
-            authorization,
+            own_user: self.username.clone().zip(self.password.clone()),
+            access_file,
+            cors_origins: self.cors_origins.clone(),
+            connections_max: self.connections_max,
+            connections_per_peer_max: self.connections_per_peer_max,
             retention: (self.retention_days > 0).then(|| Duration::from_secs(u64::from(self.retention_days) * 86_400)),
             max_bytes: self.max_bytes.map(Bytes::get),
             min_free_bytes: self.min_free_bytes.map(Bytes::get),

@@ -8,7 +8,7 @@ use crate::support::Server;
 fn hello_is_what_clients_look_for() {
     let server = Server::start();
     let answer = server.get("/");
-    assert!(answer.head.contains("x-elastic-product: elasticsearch"));
+    assert!(answer.head.contains("x-elastic-product: Elasticsearch"));
     let hello = answer.expect(200);
     assert_eq!(
         (hello["tagline"].as_str(), hello["version"]["build_flavor"].as_str()),

@@ -51,6 +51,12 @@ impl Server {
         server
     }
 
+    /// The same, with its folder, which goes when the server does.
+    pub(crate) fn owning(mut self, folder: tempfile::TempDir) -> Self {
+        self._own_folder = Some(folder);
+        self
+    }
+
     /// Stops cleanly and waits for it.
     pub(crate) fn stop(mut self) -> Option<tempfile::TempDir> {
         self.end();
@@ -174,7 +180,11 @@ impl Client {
             if line == "\r\n" {
                 break;
             }
-            head.push_str(&line.to_ascii_lowercase());
+            // Names in lower case; values may be secrets, letter by letter.
+            match line.split_once(':') {
+                Some((name, value)) => head.push_str(&format!("{}:{value}", name.to_ascii_lowercase())),
+                None => head.push_str(&line),
+            }
         }
         let status =
             head.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or(std::io::ErrorKind::InvalidData)?;

@@ -20,7 +20,7 @@ fn bulk_answers_as_elasticsearch_does() {
         "{\"update\":{\"_index\":\"a\",\"_id\":\"1\"}}\n{\"doc\":{}}\n",
     );
     let answer = server.post("/_bulk?refresh=true", body);
-    assert!(answer.head.contains("x-elastic-product: elasticsearch"), "{}", answer.head);
+    assert!(answer.head.contains("x-elastic-product: Elasticsearch"), "{}", answer.head);
     let answer = answer.expect(200);
     assert_eq!(answer["errors"], true);
     let item = |n: usize, name: &str| answer["items"][n][name].clone();

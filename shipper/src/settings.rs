@@ -78,6 +78,8 @@ pub struct Settings {
     pub tls: bool,
     /// Certificate authority of the aggregators; set: TLS is on.
     pub tls_ca: Option<PathBuf>,
+    /// Revocation list of that authority (PEM).
+    pub tls_crl: Option<PathBuf>,
     /// Our certificate, for mutual TLS.
     pub tls_cert: Option<PathBuf>,
     /// The key of `tls_cert`.
@@ -123,6 +125,7 @@ impl Default for Settings {
             drain: Span(Duration::from_secs(5)),
             tls: false,
             tls_ca: None,
+            tls_crl: None,
             tls_cert: None,
             tls_key: None,
             insecure: false,
@@ -249,7 +252,12 @@ impl Settings {
                 wrong(key, "too short".to_owned(), "at least 50ms");
             }
         }
-        let tls_files = TlsFiles { cert: self.tls_cert.clone(), key: self.tls_key.clone(), ca: self.tls_ca.clone() };
+        let tls_files = TlsFiles {
+            cert: self.tls_cert.clone(),
+            key: self.tls_key.clone(),
+            ca: self.tls_ca.clone(),
+            crl: self.tls_crl.clone(),
+        };
         let tls = self.tls || self.tls_ca.is_some();
         if tls && self.tls_ca.is_none() {
             wrong("tls_ca", "TLS is on and no authority is set".to_owned(), "the PEM file of your authority");

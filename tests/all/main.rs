@@ -13,3 +13,4 @@ mod rules;
 mod support;
 mod swarm;
 mod three_nodes;
+mod tls;

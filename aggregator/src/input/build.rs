@@ -13,12 +13,12 @@ use crate::input::Additions;
 use crate::input::codec::{Codec, MultilineRule};
 use crate::input::file::Files;
 use crate::input::stream::Dialect;
-use crate::output::http::basic;
 use crate::pipeline::ast::{Literal, Plugin};
 use crate::pipeline::diagnostic::{Diagnostic, Span, nearest};
 use crate::pipeline::options::{Ecs, Options, scalar};
 use crate::pipeline::template::Template;
 use crate::pipeline::{PluginSettings, Program};
+use weir_daemon::client::basic;
 
 /// Limits of one multi-line event, as in Logstash's codec.
 const MULTILINE_LINES_MAX: u64 = 500;
@@ -213,7 +213,7 @@ fn tls(options: &mut Options<'_>) -> Option<(ServerTls, bool)> {
         options.error(&span, "client certificates need `ssl_certificate_authorities`", "");
         return None;
     }
-    let files = TlsFiles { cert: Some(cert.into()), key: key.map(|(path, _)| path.into()), ca };
+    let files = TlsFiles { cert: Some(cert.into()), key: key.map(|(path, _)| path.into()), ca, crl: None };
     match Reloading::new(files, server_config) {
         Ok(config) => Some((Some(Arc::new(config)), asks)),
         Err(error) => {

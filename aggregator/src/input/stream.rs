@@ -16,7 +16,7 @@ use crate::input::codec::{Codec, Decoder};
 use crate::input::feed::{Chunk, Sender};
 use crate::input::frames::{Frame, Frames, Framing};
 use crate::input::syslog_event;
-use crate::receive::peers::Peers;
+use weir_daemon::peers::Peers;
 
 /// Connections of one input, in all and of one address.
 const CONNECTIONS_MAX: usize = 256;

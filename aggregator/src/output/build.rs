@@ -9,7 +9,6 @@ use weir_daemon::{Health, Metrics};
 
 use crate::output::bulk::Action;
 use crate::output::elasticsearch::{BulkSettings, Elasticsearch};
-use crate::output::http::{Credentials, Host};
 use crate::output::lines::Codec;
 use crate::output::lumberjack::Lumberjack;
 use crate::output::{BulkOutput, Output};
@@ -18,6 +17,7 @@ use crate::pipeline::diagnostic::{Diagnostic, Span, nearest};
 use crate::pipeline::options::{Ecs, Options, scalar};
 use crate::pipeline::template::Template;
 use crate::pipeline::{PluginSettings, Program};
+use weir_daemon::client::{Credentials, Host};
 
 /// Time that a host has to answer one request, unless the file says otherwise; as in Logstash.
 pub(crate) const ANSWER_TIME_MAX: Duration = Duration::from_secs(60);
@@ -98,7 +98,7 @@ fn elasticsearch(options: &mut Options<'_>, surroundings: &Surroundings) -> Opti
     let cacert = options.text("cacert");
     let ca = authorities.first().or(cacert.as_ref()).map(|(path, _)| PathBuf::from(path));
     let path = |options: &mut Options<'_>, name| options.text(name).map(|(text, _)| PathBuf::from(text));
-    let files = TlsFiles { cert: path(options, "ssl_certificate"), key: path(options, "ssl_key"), ca };
+    let files = TlsFiles { cert: path(options, "ssl_certificate"), key: path(options, "ssl_key"), ca, crl: None };
     verifies(options);
     let api_key = text(options, "api_key");
     let credentials = Credentials { user: text(options, "user"), password: text(options, "password"), api_key };

@@ -17,7 +17,7 @@ use crate::output::answer::{Fate, fates};
 use crate::output::backoff::Backoff;
 use crate::output::bulk::{Body, Chunk, Item};
 use crate::output::dead::{self, Reason};
-use crate::output::http::{Answer, Host, HttpError, Payload};
+use weir_daemon::client::{Answer, Host, HttpError, Payload};
 
 /// What of the answer is read; hosts that know `filter_path` leave out the rest.
 const BULK_PATH: &str = "/_bulk?filter_path=errors,items.*.error,items.*.status";

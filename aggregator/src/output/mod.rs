@@ -6,7 +6,6 @@ pub(crate) mod build;
 pub(crate) mod bulk;
 pub(crate) mod dead;
 pub(crate) mod elasticsearch;
-pub(crate) mod http;
 pub(crate) mod id;
 pub(crate) mod lines;
 pub(crate) mod lumberjack;

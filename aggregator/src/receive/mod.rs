@@ -2,7 +2,6 @@
 
 pub(crate) mod budget;
 pub(crate) mod connection;
-pub(crate) mod peers;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,6 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
+use weir_daemon::peers::{Peers, Place};
 use weir_daemon::tls::Reloading;
 use weir_daemon::{Counter, Gauge, Metrics, Shutdown};
 
@@ -18,7 +18,6 @@ use crate::engine::Engine;
 use crate::input::Additions;
 use budget::Budget;
 use connection::{Connection, End};
-use peers::{Peers, Place};
 
 /// Time that a peer has for its TLS handshake; Logstash gives 10 s too.
 const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);

@@ -1,14 +1,15 @@
-//! TLS from PEM files through rustls: for servers (with or without client certificates) and for clients, read again
-//! when the files change.
+//! TLS 1.2 and 1.3 from PEM files through rustls: for servers (with or without client certificates) and for clients,
+//! with revocation lists, read again when the files change.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use rustls::client::WebPkiServerVerifier;
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 
 /// How often, at most, the files are looked at for a change. A renewed certificate is in use this much later.
 const RELOAD_INTERVAL: Duration = Duration::from_secs(5);
@@ -43,6 +44,8 @@ pub struct TlsFiles {
     pub key: Option<PathBuf>,
     /// The authority that the other side's certificate must come from. For a server: clients must show one.
     pub ca: Option<PathBuf>,
+    /// Lists of certificates of `ca` that are not good any more.
+    pub crl: Option<PathBuf>,
 }
 
 /// A server's configuration: TLS 1.2 and 1.3, `cert` and `key`, and client certificates from `ca` when that is set.
@@ -63,6 +66,10 @@ pub fn server_config(files: &TlsFiles) -> Result<Arc<ServerConfig>, TlsError> {
                 Arc::new(authorities(ca)?),
                 Arc::new(rustls::crypto::ring::default_provider()),
             );
+            let verifier = match &files.crl {
+                Some(crl) => verifier.with_crls(revocations(crl)?).only_check_end_entity_revocation(),
+                None => verifier,
+            };
             builder.with_client_cert_verifier(verifier.build().map_err(|error| refused(error.to_string()))?)
         }
         None => builder.with_no_client_auth(),
@@ -83,8 +90,19 @@ pub fn client_config(files: &TlsFiles) -> Result<Arc<ClientConfig>, TlsError> {
     let refused = |reason: String| TlsError::Refused { path: ca.display().to_string(), reason };
     let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(|error| refused(error.to_string()))?
-        .with_root_certificates(authorities(ca)?);
+        .map_err(|error| refused(error.to_string()))?;
+    let builder = match &files.crl {
+        None => builder.with_root_certificates(authorities(ca)?),
+        Some(crl) => {
+            let provider = Arc::new(rustls::crypto::ring::default_provider());
+            let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(authorities(ca)?), provider)
+                .with_crls(revocations(crl)?)
+                .only_check_end_entity_revocation()
+                .build()
+                .map_err(|error| refused(error.to_string()))?;
+            builder.with_webpki_verifier(verifier)
+        }
+    };
     let config = match (&files.cert, &files.key) {
         (Some(cert), Some(key)) => builder
             .with_client_auth_cert(chain(cert)?, private_key(key)?)
@@ -94,11 +112,29 @@ pub fn client_config(files: &TlsFiles) -> Result<Arc<ClientConfig>, TlsError> {
     Ok(Arc::new(config))
 }
 
+/// The file of authorities that this system trusts, where it has one in a usual place.
+#[must_use]
+pub fn system_authorities() -> Option<PathBuf> {
+    // Debian, Alpine and Arch; Fedora; openSUSE.
+    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem"]
+        .into_iter()
+        .map(PathBuf::from)
+        .find(|path| path.exists())
+}
+
 fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let certificates: Result<Vec<_>, _> =
         CertificateDer::pem_file_iter(path).map_err(|error| unreadable(path, &error))?.collect();
     let certificates = certificates.map_err(|error| unreadable(path, &error))?;
     if certificates.is_empty() { Err(unreadable(path, &"it holds no certificate")) } else { Ok(certificates) }
+}
+
+fn revocations(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
+    let lists: Result<Vec<_>, _> =
+        CertificateRevocationListDer::pem_file_iter(path).map_err(|error| unreadable(path, &error))?.collect();
+    let lists = lists.map_err(|error| unreadable(path, &error))?;
+    // A list that was meant and is not there must not let everybody in.
+    if lists.is_empty() { Err(unreadable(path, &"it holds no revocation list")) } else { Ok(lists) }
 }
 
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
@@ -163,7 +199,7 @@ impl<C> Reloading<C> {
 }
 
 fn modified(files: &TlsFiles) -> Vec<Option<SystemTime>> {
-    [&files.cert, &files.key, &files.ca]
+    [&files.cert, &files.key, &files.ca, &files.crl]
         .into_iter()
         .map(|path| path.as_ref().and_then(|path| path.metadata().ok()?.modified().ok()))
         .collect()

@@ -1,5 +1,6 @@
 //! One request, read and decompressed.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,6 +15,8 @@ use crate::error::{Error, Result};
 pub struct Call {
     /// What the endpoint works on.
     pub context: Arc<Context>,
+    /// Who is at the other end of the connection.
+    pub peer: IpAddr,
     /// The method.
     pub method: Method,
     /// Path and query as sent.

@@ -294,7 +294,9 @@ async fn count(call: Call) -> Result<Reply> {
     let (store, indices) = (std::sync::Arc::clone(&call.context.store), chosen(&call)?);
     let count: u64 = tokio::task::spawn_blocking(move || {
         let view = store.view(&indices)?;
-        Ok::<_, Error>(view.parts.iter().map(|part| part.searcher.num_docs()).sum())
+        let all = crate::query::Query::all();
+        let budget = crate::search::budget::Budget::new(None, None);
+        Ok::<_, Error>(crate::search::run::count(&view, &all, None, None, crate::time::now(), &budget)?)
     })
     .await
     .map_err(Error::internal)??;

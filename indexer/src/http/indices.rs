@@ -348,7 +348,7 @@ async fn delete_alias(call: Call) -> Result<Reply> {
     Ok(acknowledged())
 }
 
-async fn remove_aliases(store: Arc<crate::store::Store>, indices: Vec<Arc<Index>>, name: String) -> Result<()> {
+async fn remove_aliases(store: Arc<crate::store::Narrow>, indices: Vec<Arc<Index>>, name: String) -> Result<()> {
     blocking(move || {
         let mut found = false;
         for index in &indices {

@@ -4,9 +4,11 @@
 //! To add an endpoint, copy a neighbour's file and list it in [`ENDPOINTS`].
 
 mod call;
+mod cors;
 pub mod filter_path;
 mod reply;
 mod server;
+mod stall;
 
 mod analyze;
 mod api;
@@ -17,6 +19,7 @@ mod cluster;
 mod cluster_settings;
 mod data_stream;
 mod delete_by_query;
+mod denied;
 pub mod doc;
 mod explain;
 mod field_caps;
@@ -30,6 +33,7 @@ mod root;
 mod saved;
 mod scroll;
 mod search;
+mod session;
 mod stats;
 mod status;
 mod update;
@@ -44,9 +48,12 @@ pub use pipelines::Workbench;
 pub use reply::{Body, Reply};
 pub(crate) use server::serve;
 
+use crate::access::Principal;
+use crate::access::gate::Gate;
 use crate::error::Result;
+use crate::search::state::{Own, State};
 use crate::settings::Config;
-use crate::store::Store;
+use crate::store::{Narrow, Store};
 
 /// Every endpoint, by family. Of several that fit a path, the one with more literal segments answers.
 #[rustfmt::skip] // One a line, so that families are added without touching their neighbours.
@@ -76,23 +83,55 @@ pub static ENDPOINTS: &[&[Endpoint]] = &[
     status::ENDPOINTS,
     saved::ENDPOINTS,
     openapi::ENDPOINTS,
+    session::ENDPOINTS,
     crate::ui::ENDPOINTS,
 ];
 
-/// What endpoints work on. One for the process.
-pub struct Context {
+/// What all requests share. One for the process.
+pub struct Shared {
     /// Checked settings.
     pub config: Config,
-    /// Indices and documents.
-    pub store: Arc<Store>,
-    /// Permits of searches, scrolls, points in time.
-    pub search: crate::search::state::State,
+    /// Indices and documents; endpoints go through [`Context::store`].
+    pub(crate) all: Arc<Store>,
+    /// Permits of searches, scrolls, points in time; endpoints go through [`Context::search`].
+    pub(crate) state: Arc<State>,
+    /// Users, tokens and sessions.
+    pub gate: Gate,
     /// Counters, for `/metrics`.
     pub metrics: weir_daemon::Metrics,
     /// Present troubles, for `/health` and `_cluster/health`.
     pub health: weir_daemon::Health,
     /// When the process is to stop; long answers end then.
     pub shutdown: weir_daemon::Shutdown,
+}
+
+/// What an endpoint works on: what all share, narrowed to who asks.
+pub struct Context {
+    shared: Arc<Shared>,
+    /// Who asks; `None` at endpoints that are open to everybody.
+    pub principal: Option<Principal>,
+    /// Indices and documents that they may see.
+    pub store: Arc<Narrow>,
+    /// Scrolls and points in time that are theirs.
+    pub search: Own,
+}
+
+impl std::ops::Deref for Context {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.shared
+    }
+}
+
+impl Context {
+    /// For somebody, or for nobody.
+    pub fn new(shared: Arc<Shared>, principal: Option<Principal>) -> Self {
+        let owner = principal.as_ref().map_or_else(|| "".into(), |who| Arc::clone(&who.name));
+        let store = Arc::new(Narrow::new(Arc::clone(&shared.all), principal.clone()));
+        let search = Own::new(Arc::clone(&shared.state), owner);
+        Self { shared, principal, store, search }
+    }
 }
 
 /// What an endpoint's function gives back.

@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 use std::io::{Read as _, Write as _};
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,22 +14,37 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::header::{
-    ALLOW, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE,
+    ALLOW, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName,
+    HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use weir_daemon::peers::Peers;
 
 use super::call::decode;
-use super::{Body, COMMON, Call, Context, ENDPOINTS, Endpoint, Query, Reply, filter_path};
+use super::stall::Stalling;
+use super::{Body, COMMON, Call, Context, ENDPOINTS, Endpoint, Query, Reply, Shared, cors, denied, filter_path};
+use crate::access::Principal;
+use crate::access::audit::Event;
+use crate::access::gate::CSRF_HEADER;
+use crate::access::rights::{self, Right};
 use crate::error::{Error, Result};
 
-/// Most connections at once; a further one waits in the kernel's backlog. Each costs a task and two small buffers.
-const CONNECTIONS_MAX: usize = 1_024;
+/// Time that a client has for its TLS handshake; the Beats port and Logstash give as much.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A client that has not sent its headers by then is cut off (slow-loris).
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes of a request's head, and of what is read ahead; more is answered 431. The page's longest address fits four times.
+const HEAD_BYTES_MAX: usize = 128 * 1024;
+/// Header fields of a request; more are answered 431.
+const HEAD_FIELDS_MAX: usize = 100;
+/// A client that takes nothing of its answer for this long is cut off.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Longest body from somebody who is not known yet: a name and a password.
+const STRANGERS_BODY_BYTES_MAX: u64 = 16 * 1024;
 /// A client that has not sent its whole body by then is cut off.
 const BODY_TIMEOUT: Duration = Duration::from_secs(120);
 /// Answers that are still being made at shutdown have this long.
@@ -39,23 +55,27 @@ const BODIES_BYTES_MAX: u64 = 64 * 1024 * 1024;
 const INFLATE_STEP_BYTES: usize = 64 * 1024;
 
 /// Answers requests until shutdown, then lets running ones finish within a deadline.
-pub(crate) async fn serve(listener: TcpListener, context: Arc<Context>) {
-    let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+pub(crate) async fn serve(listener: TcpListener, context: Arc<Shared>) {
+    let peers = Peers::new(context.config.connections_max, context.config.connections_per_peer_max);
+    let help = "Connections closed at once because their address has too many.";
+    let too_many = context.metrics.counter("weir_indexer_connections_refused_total", help, &[]);
     let held = Arc::new(AtomicU64::new(0));
+    let mut connections = JoinSet::new();
     loop {
         // A permit before accept: what cannot be served stays with the kernel.
         let permit = tokio::select! {
-            permit = Arc::clone(&permits).acquire_owned() => permit,
+            permit = peers.room() => permit,
             () = context.shutdown.cancelled() => break,
         };
         // The semaphore is never closed.
-        let Ok(permit) = permit else { break };
+        let Some(permit) = permit else { break };
+        while connections.try_join_next().is_some() {}
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = context.shutdown.cancelled() => break,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 // Out of file descriptors, mostly: wait for some to be closed instead of spinning.
                 tracing::warn!(%error, "cannot accept a connection");
@@ -63,41 +83,50 @@ pub(crate) async fn serve(listener: TcpListener, context: Arc<Context>) {
                 continue;
             }
         };
+        let Some(place) = peers.place(permit, peer.ip()) else {
+            too_many.inc();
+            tracing::debug!(%peer, "too many connections of this address");
+            continue;
+        };
         let (context, held) = (Arc::clone(&context), Arc::clone(&held));
-        tokio::spawn(async move {
-            let _permit = permit;
+        connections.spawn(async move {
+            let _place = place;
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, "TCP_NODELAY");
             }
+            let stream = Stalling::new(stream, WRITE_TIMEOUT);
             match context.config.tls.as_ref().map(|tls| tokio_rustls::TlsAcceptor::from(tls.get())) {
-                None => connection(stream, context, held).await,
-                Some(acceptor) => match tokio::time::timeout(HEADER_TIMEOUT, acceptor.accept(stream)).await {
-                    Ok(Ok(stream)) => connection(stream, context, held).await,
-                    Ok(Err(error)) => tracing::debug!(%error, "TLS handshake"),
-                    Err(_) => tracing::debug!("TLS handshake took too long"),
+                None => connection(stream, peer.ip(), context, held).await,
+                Some(acceptor) => match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
+                    Ok(Ok(stream)) => connection(stream, peer.ip(), context, held).await,
+                    Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake"),
+                    Err(_) => tracing::debug!(%peer, "TLS handshake took too long"),
                 },
             }
         });
     }
-    let all = CONNECTIONS_MAX as u32;
-    if tokio::time::timeout(DRAIN_TIMEOUT, permits.acquire_many(all)).await.is_err() {
+    let finish = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(DRAIN_TIMEOUT, finish).await.is_err() {
         tracing::warn!("connections were still open when the time to finish them was over");
     }
 }
 
 async fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
-    context: Arc<Context>,
+    peer: IpAddr,
+    context: Arc<Shared>,
     held: Arc<AtomicU64>,
 ) {
     let shutdown = context.shutdown.clone();
     let service = hyper::service::service_fn(move |request| {
         let (context, held) = (Arc::clone(&context), Arc::clone(&held));
-        async move { Ok::<_, Infallible>(respond(request, context, held).await) }
+        async move { Ok::<_, Infallible>(respond(request, peer, context, held).await) }
     });
     let serving = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .max_headers(HEAD_FIELDS_MAX)
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(serving);
     let ended = tokio::select! {
@@ -112,12 +141,18 @@ async fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     }
 }
 
-async fn respond(request: Request<Incoming>, context: Arc<Context>, held: Arc<AtomicU64>) -> Response<Sending> {
+async fn respond(
+    request: Request<Incoming>,
+    peer: IpAddr,
+    context: Arc<Shared>,
+    held: Arc<AtomicU64>,
+) -> Response<Sending> {
     let head = request.method() == Method::HEAD;
+    let cors = cors::headers(&context.config.cors_origins, request.headers());
     let query = Query::parse(request.uri().query().unwrap_or(""));
     let (pretty, filter) =
         (query.flag("pretty").ok().flatten() == Some(true), query.text("filter_path").map(str::to_owned));
-    let mut reply = answer(request, query, context, held).await.unwrap_or_else(Reply::from);
+    let mut reply = answer(request, peer, query, context, held).await.unwrap_or_else(Reply::from);
     if let Body::Full(body) = &reply.body
         && reply.content_type == super::reply::JSON
         && !body.is_empty()
@@ -131,8 +166,18 @@ async fn respond(request: Request<Incoming>, context: Arc<Context>, held: Arc<At
         let text = if pretty { format!("{value:#}\n") } else { value.to_string() };
         reply.body = Body::Full(text.into());
     }
+    reply.headers.extend(cors);
     finish(reply, head)
 }
+
+/// What every answer carries, unless it says otherwise: an answer is data, and no page to be run or framed.
+const SAFE: [(HeaderName, &str); 5] = [
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (X_FRAME_OPTIONS, "DENY"),
+    (REFERRER_POLICY, "no-referrer"),
+    (CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+];
 
 fn finish(reply: Reply, head: bool) -> Response<Sending> {
     let mut response = Response::new(Sending(Body::Full(Bytes::new())));
@@ -141,8 +186,15 @@ fn finish(reply: Reply, head: bool) -> Response<Sending> {
     // Elasticsearch's own clients refuse a server whose answers lack this.
     headers.insert("x-elastic-product", HeaderValue::from_static("Elasticsearch"));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
+    for (name, value) in SAFE {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
     for (name, value) in reply.headers {
-        headers.insert(name, value);
+        if SAFE.iter().any(|(safe, _)| *safe == name) {
+            headers.insert(name, value);
+        } else {
+            headers.append(name, value);
+        }
     }
     match reply.body {
         Body::Full(body) if head => {
@@ -185,23 +237,26 @@ impl hyper::body::Body for Sending {
 
 async fn answer(
     request: Request<Incoming>,
+    peer: IpAddr,
     query: Query,
-    context: Arc<Context>,
+    context: Arc<Shared>,
     held: Arc<AtomicU64>,
 ) -> Result<Reply> {
-    // Who it is comes before anything that costs.
-    if let Some(expected) = &context.config.authorization {
-        let given = request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes).unwrap_or_default();
-        if !same(given, expected.as_bytes()) {
-            let mut reply = Reply::from(Error::new(401, "security_exception", "missing or wrong credentials"));
-            reply.headers.push((WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"weir\"")));
-            return Ok(reply);
-        }
-    }
-    if crate::ui::from_another_site(request.method(), request.headers()) {
+    let foreign = crate::ui::from_another_site(request.method(), request.headers());
+    let invited = cors::invited(&context.config.cors_origins, request.headers()).is_some();
+    if foreign && !invited {
         return Err(Error::new(403, "security_exception", "pages of other sites may not use this API from a browser"));
     }
-    let (endpoint, parts) = match route(request.method(), request.uri().path()) {
+    if invited && request.method() == Method::OPTIONS {
+        return Ok(Reply::empty(204));
+    }
+    let routed = route(request.method(), request.uri().path());
+    // Who it is comes before anything that costs.
+    let (principal, right) = match admit(&request, &routed, peer, &context, foreign).await? {
+        Admitted::In(principal, right) => (principal, right),
+        Admitted::Not(reply) => return Ok(reply),
+    };
+    let (endpoint, parts) = match routed {
         Ok(found) => found,
         Err(allowed) if allowed.is_empty() => {
             let (method, uri) = (request.method(), request.uri());
@@ -225,8 +280,11 @@ async fn answer(
     }
     query.flag("pretty")?;
     let (head, incoming) = request.into_parts();
-    let limit = context.config.max_body_bytes;
-    let mut held = Held { total: held, limit: limit.saturating_add(BODIES_BYTES_MAX), own: 0 };
+    let limit = match principal {
+        Some(_) => context.config.max_body_bytes,
+        None => STRANGERS_BODY_BYTES_MAX.min(context.config.max_body_bytes),
+    };
+    let mut held = Held { total: held, limit: context.config.max_body_bytes.saturating_add(BODIES_BYTES_MAX), own: 0 };
     let body = tokio::time::timeout(BODY_TIMEOUT, read(incoming, limit, &mut held))
         .await
         .map_err(|_| Error::new(408, "request_timeout_exception", "the body did not arrive in time"))??;
@@ -242,13 +300,74 @@ async fn answer(
             ));
         }
     };
-    let call = Call { context, method: head.method, uri: head.uri, query, headers: head.headers, body, parts };
-    (endpoint.run)(call).await
+    let changed = audited(right, &head.method, head.uri.path(), &context);
+    let context = Arc::new(Context::new(context, principal));
+    let (told, who) = (Arc::clone(&context), context.principal.clone());
+    let call = Call { context, peer, method: head.method, uri: head.uri, query, headers: head.headers, body, parts };
+    let answer = (endpoint.run)(call).await;
+    let denied = answer.as_ref().is_err_and(|error| error.status == 403);
+    let done = answer.as_ref().is_ok_and(|reply| reply.status < 400);
+    if let Some(who) = who.filter(|_| told.gate.is_required()) {
+        match changed {
+            Some(what) if done => told.gate.audit.note(Event::Changed, &who.name, peer, &what),
+            _ if denied => told.gate.audit.note(Event::Denied, &who.name, peer, endpoint.path),
+            _ => {}
+        }
+    }
+    answer
 }
 
-/// Compares without telling by its time how much was right.
-fn same(given: &[u8], expected: &[u8]) -> bool {
-    given.len() == expected.len() && given.iter().zip(expected).fold(0, |wrong, (a, b)| wrong | (a ^ b)) == 0
+/// What the audit log says of a request that changes more than documents.
+fn audited(right: Right, method: &Method, path: &str, context: &Shared) -> Option<String> {
+    let reads = matches!(*method, Method::GET | Method::HEAD);
+    let of_documents = ["/_doc/", "/_create/", "/_bulk", "/_refresh", "/_flush"].iter().any(|part| path.contains(part));
+    (right == Right::Admin && !reads && !of_documents && context.gate.is_required()).then(|| format!("{method} {path}"))
+}
+
+/// Whether somebody comes in.
+enum Admitted {
+    /// They do; nobody in particular where an endpoint is open to all.
+    In(Option<Principal>, Right),
+    /// They do not.
+    Not(Reply),
+}
+
+/// Finds out who asks, and whether they may.
+async fn admit(
+    request: &Request<Incoming>,
+    routed: &std::result::Result<Route, String>,
+    peer: IpAddr,
+    context: &Shared,
+    foreign: bool,
+) -> Result<Admitted> {
+    let (method, path, headers) = (request.method(), request.uri().path(), request.headers());
+    let right = match routed {
+        Ok((endpoint, _)) if endpoint.path == "/" && crate::ui::wants_page(headers) => Right::Open,
+        Ok((endpoint, _)) => rights::of(method.as_str(), endpoint.path),
+        // That there is no such endpoint is for those who may ask.
+        Err(_) => Right::Known,
+    };
+    let tls = context.config.tls.is_some();
+    let shows_itself = headers.contains_key(AUTHORIZATION);
+    if right == Right::Open && !shows_itself && context.gate.is_required() {
+        return Ok(Admitted::In(None, right));
+    }
+    // The page of an invited site speaks for itself: it must not borrow the session of a reader.
+    if foreign && !shows_itself && context.gate.is_required() {
+        return Ok(Admitted::Not(denied::reply(crate::access::gate::Denied::Missing, path, false)));
+    }
+    match context.gate.who(method, headers, peer, tls).await {
+        Ok(who) if right.is_of(who.role) => Ok(Admitted::In(Some(who), right)),
+        Ok(who) => {
+            context.gate.audit.note(Event::Denied, &who.name, peer, &format!("{method} {path}"));
+            Err(denied::forbidden(&who, method.as_str(), path))
+        }
+        Err(_) if right == Right::Open => Ok(Admitted::In(None, right)),
+        Err(why) => {
+            let by_page = headers.contains_key(CSRF_HEADER) || headers.contains_key("sec-fetch-site");
+            Ok(Admitted::Not(denied::reply(why, path, !by_page)))
+        }
+    }
 }
 
 /// An endpoint, and the parts of the path by name.

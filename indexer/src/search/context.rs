@@ -1,6 +1,9 @@
 //! The lines around one: of the same source, or of the same container, in the order of its file; else in the order of
 //! arrival.
 
+use std::collections::HashSet;
+
+use tantivy::collector::DocSetCollector;
 use tantivy::query::{EnableScoring, Query as _, TermQuery};
 use tantivy::schema::IndexRecordOption;
 use tantivy::{DocAddress, DocSet, TERMINATED, Term};
@@ -11,7 +14,7 @@ use super::top::Found;
 use crate::query::ast::Kind;
 use crate::query::plan::Planner;
 use crate::query::{Query, Refusal};
-use crate::store::View;
+use crate::store::{PartitionView, View};
 use crate::time::now;
 
 /// The lines before and after one, oldest first, with the line itself between them.
@@ -22,6 +25,20 @@ pub struct Around {
     pub line: Found,
     /// After it.
     pub after: Vec<Found>,
+}
+
+/// The documents of a partition that this view shows, when it does not show all of them.
+struct Allowed(HashSet<DocAddress>);
+
+impl Allowed {
+    fn open(part: &PartitionView) -> Result<Option<Self>, Refusal> {
+        let Some(only) = part.planned_only(now())? else { return Ok(None) };
+        Ok(Some(Self(part.searcher.search(&only, &DocSetCollector)?)))
+    }
+
+    fn has(&self, address: DocAddress) -> bool {
+        self.0.contains(&address)
+    }
 }
 
 type Place = ((u64, u64), u32, DocAddress);
@@ -44,6 +61,9 @@ pub fn around(
     }
     let Some((home, address)) = middle else { return Ok(None) };
     let part = &view.parts[home];
+    if !Allowed::open(part)?.is_none_or(|allowed| allowed.has(address)) {
+        return Ok(None);
+    }
     let reader = part.searcher.segment_reader(address.segment_ord);
     let value = |column: &str| -> Result<Option<u64>, Refusal> {
         Ok(open_named(reader, column)?.first().and_then(|c| c.column.first(address.doc_id)))
@@ -74,6 +94,7 @@ pub fn around(
         if part.index_name != view.parts[home].index_name {
             continue;
         }
+        let allowed = Allowed::open(part)?;
         for (ordinal, reader) in part.searcher.segment_readers().iter().enumerate() {
             let key = open_named(reader, if source.is_some() { "_pos" } else { "_seq" })?;
             let Some(key) = key.first() else { continue };
@@ -81,7 +102,11 @@ pub fn around(
             let mut see = |doc: u32| {
                 let Some(position) = key.column.first(doc) else { return };
                 let sub = if source.is_some() { sub.first().and_then(|s| s.column.first(doc)).unwrap_or(0) } else { 0 };
-                let place = ((position, sub), n as u32, DocAddress::new(ordinal as u32, doc));
+                let address = DocAddress::new(ordinal as u32, doc);
+                if !allowed.as_ref().is_none_or(|allowed| allowed.has(address)) {
+                    return;
+                }
+                let place = ((position, sub), n as u32, address);
                 if place.0 < at {
                     left.insert(place);
                     if left.len() > before {

@@ -167,6 +167,12 @@ impl<'a> Search<'a> {
             if let Some(filter) = &self.request.post_filter {
                 planner.plan(filter)?; // Refused before anything is counted.
             }
+            if let Some(only) = part.planned_only(self.now)? {
+                query = Box::new(BooleanQuery::new(vec![
+                    (Occur::Must, query),
+                    (Occur::Must, Box::new(ConstScoreQuery::new(only, 0.0))),
+                ]));
+            }
             let boost = self.request.index_boosts.iter().find(|(n, _)| wildcard(n, &part.index_name));
             if let Some((_, boost)) = boost {
                 query = Box::new(tantivy::query::BoostQuery::new(query, *boost));
@@ -410,9 +416,8 @@ impl<'a> Search<'a> {
         if globals.contains(&true) {
             let all: Vec<Agg> = request.aggs.iter().zip(globals).filter(|(_, g)| **g).map(|(a, _)| a.clone()).collect();
             let mut collectors = Collectors::new(&all, &segment)?;
-            let everything = tantivy::query::AllQuery;
-            let weight =
-                tantivy::query::Query::weight(&everything, EnableScoring::disabled_from_searcher(&part.searcher))?;
+            let everything = part.planned_only(self.now)?.unwrap_or_else(|| Box::new(tantivy::query::AllQuery));
+            let weight = everything.weight(EnableScoring::disabled_from_searcher(&part.searcher))?;
             self.blocks(place.reader, weight.as_ref(), 0, place.reader.max_doc(), |_, docs, _| {
                 collectors.collect(&zeros[..docs.len()], docs, Scores::default())?;
                 Ok(true)

@@ -51,8 +51,10 @@ pub struct Limits {
 pub struct Context {
     /// What it sees.
     pub view: Arc<View>,
-    /// The index expression it was opened with.
+    /// What it is.
     pub kind: ContextKind,
+    /// Who opened it; nobody else gets at it.
+    owner: Arc<str>,
     keep: Duration,
     until: Instant,
 }
@@ -151,8 +153,8 @@ impl State {
         contexts
     }
 
-    /// Keeps something under a new id.
-    pub fn open(&self, view: Arc<View>, kind: ContextKind, keep: Duration) -> Result<String, Refusal> {
+    /// Keeps something of `owner` under a new id.
+    fn open(&self, owner: &Arc<str>, view: Arc<View>, kind: ContextKind, keep: Duration) -> Result<String, Refusal> {
         self.check_keep(keep, if matches!(kind, ContextKind::Scroll { .. }) { "scroll" } else { "request" })?;
         let number = self.number.fetch_add(1, Ordering::Relaxed);
         let word = |salt: u64| {
@@ -171,14 +173,16 @@ impl State {
             r.status = 429;
             return Err(r);
         }
-        contexts.insert(id.clone(), Context { view, kind, keep, until: Instant::now() + keep });
+        contexts
+            .insert(id.clone(), Context { view, kind, owner: Arc::clone(owner), keep, until: Instant::now() + keep });
         Ok(id)
     }
 
     /// What is kept under an id; it is kept on, for as long as asked or as before.
-    pub fn get(&self, id: &str, keep: Option<Duration>) -> Result<Context, Refusal> {
+    fn get(&self, owner: &str, id: &str, keep: Option<Duration>) -> Result<Context, Refusal> {
         let mut contexts = self.locked();
-        let context = contexts.get_mut(id).ok_or_else(|| Refusal::no_context(id))?;
+        let context =
+            contexts.get_mut(id).filter(|context| *context.owner == *owner).ok_or_else(|| Refusal::no_context(id))?;
         if let Some(keep) = keep {
             let scroll = matches!(context.kind, ContextKind::Scroll { .. });
             self.check_keep(keep, if scroll { "scroll" } else { "request" })?;
@@ -189,27 +193,81 @@ impl State {
     }
 
     /// Puts a scroll at its next page.
-    pub fn advance(&self, id: &str, request: Request) {
+    fn advance(&self, id: &str, request: Request) {
         if let Some(Context { kind: ContextKind::Scroll { request: r, .. }, .. }) = self.locked().get_mut(id) {
             *r = Arc::new(request);
         }
     }
 
+    fn close(&self, owner: &str, id: &str) -> bool {
+        let mut contexts = self.locked();
+        contexts.get(id).is_some_and(|context| *context.owner == *owner) && contexts.remove(id).is_some()
+    }
+
+    fn close_all(&self, owner: &str, pits: bool) -> usize {
+        let mut contexts = self.locked();
+        let before = contexts.len();
+        contexts.retain(|_, c| {
+            *c.owner != *owner
+                || match c.kind {
+                    ContextKind::Pit => !pits,
+                    ContextKind::Scroll { .. } => pits,
+                    ContextKind::Answer(_) => true,
+                }
+        });
+        before - contexts.len()
+    }
+}
+
+/// What one principal keeps open: the same state for all, and each sees their own in it.
+pub struct Own {
+    state: Arc<State>,
+    owner: Arc<str>,
+}
+
+impl std::ops::Deref for Own {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.state
+    }
+}
+
+impl Own {
+    /// The part of somebody.
+    pub fn new(state: Arc<State>, owner: Arc<str>) -> Self {
+        Self { state, owner }
+    }
+
+    /// Keeps something under a new id.
+    ///
+    /// # Errors
+    /// When there are too many, or it is to be kept too long.
+    pub fn open(&self, view: Arc<View>, kind: ContextKind, keep: Duration) -> Result<String, Refusal> {
+        self.state.open(&self.owner, view, kind, keep)
+    }
+
+    /// What is kept under an id; it is kept on, for as long as asked or as before.
+    ///
+    /// # Errors
+    /// 404 when there is none, or it is another's.
+    pub fn get(&self, id: &str, keep: Option<Duration>) -> Result<Context, Refusal> {
+        self.state.get(&self.owner, id, keep)
+    }
+
+    /// Puts a scroll at its next page.
+    pub fn advance(&self, id: &str, request: Request) {
+        self.state.advance(id, request);
+    }
+
     /// Forgets one; says whether it was there.
     pub fn close(&self, id: &str) -> bool {
-        self.locked().remove(id).is_some()
+        self.state.close(&self.owner, id)
     }
 
     /// Forgets all points in time, or all scrolls; says how many.
     pub fn close_all(&self, pits: bool) -> usize {
-        let mut contexts = self.locked();
-        let before = contexts.len();
-        contexts.retain(|_, c| match c.kind {
-            ContextKind::Pit => !pits,
-            ContextKind::Scroll { .. } => pits,
-            ContextKind::Answer(_) => true,
-        });
-        before - contexts.len()
+        self.state.close_all(&self.owner, pits)
     }
 }
 

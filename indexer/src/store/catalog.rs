@@ -280,7 +280,7 @@ fn read(text: &str) -> Option<Value> {
 }
 
 /// Splits at commas outside of `<…>`.
-fn split(expression: &str) -> Vec<&str> {
+pub(super) fn split(expression: &str) -> Vec<&str> {
     let (mut parts, mut from, mut depth) = (Vec::new(), 0, 0);
     for (at, c) in expression.char_indices() {
         match c {

@@ -28,6 +28,7 @@ mod index;
 mod indexing;
 mod lookup;
 mod marks;
+mod narrow;
 mod parse;
 mod partition;
 mod record;
@@ -54,6 +55,7 @@ use weir_daemon::{Counter, Gauge, Health, Metrics};
 pub use catalog::{Chosen, INDICES_MAX};
 pub use decide::Outcome;
 pub use index::{Index, check_name};
+pub use narrow::Narrow;
 pub use request::{Action, Condition, Defaults, Kind, Request, Target};
 pub use sequencer::Written;
 pub use view::{Choice, PartitionView, View};
@@ -288,6 +290,7 @@ impl Store {
                     fields: self.shared.fields,
                     time_range: partition.payload().times,
                     filter: filter.clone(),
+                    only: None,
                     salt: index.salt,
                 });
             }
@@ -615,6 +618,7 @@ impl Store {
             fields: self.shared.fields,
             time_range: None,
             filter: None,
+            only: None,
             salt: index.salt,
         };
         let (source, routing) = (part.source(found.address)?, part.routing(found.address)?);

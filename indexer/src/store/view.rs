@@ -9,6 +9,7 @@ use super::lookup;
 use super::source::Sources;
 use crate::error::Result;
 use crate::mapping::Mapping;
+use crate::query::Query;
 use crate::schema::{Fields, schema};
 
 /// How an index expression is read, by the query parameters of the same names.
@@ -46,6 +47,8 @@ pub struct PartitionView {
     pub time_range: Option<(i64, i64)>,
     /// What documents must fit beside the query: the filter of the alias by which the index was named.
     pub filter: Option<Value>,
+    /// Only documents that match this are to be seen; `None`: all of them. See `narrow`.
+    pub(crate) only: Option<Arc<Query>>,
     /// Mixed into the ids that weir gives.
     pub(crate) salt: u64,
 }
@@ -60,6 +63,7 @@ impl PartitionView {
             fields: schema().1,
             time_range: None,
             filter: None,
+            only: None,
             salt: 0,
         }
     }

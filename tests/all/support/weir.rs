@@ -145,10 +145,15 @@ impl Place {
 
     /// Starts `part`; its output is appended to its log. Does not wait until it is up.
     pub fn start(&mut self, part: Part) {
+        let command = self.command(part);
+        self.start_as(part, command);
+    }
+
+    /// The same with a command of one's own.
+    pub fn start_as(&mut self, part: Part, mut command: Command) {
         assert!(!self.running.iter().any(|(other, _)| *other == part), "{} runs already", part.name());
         let log = File::options().create(true).append(true).open(self.log(part)).unwrap();
-        let child = self
-            .command(part)
+        let child = command
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)

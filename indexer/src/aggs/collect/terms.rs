@@ -100,7 +100,8 @@ impl<'a> Terms<'a> {
         let choose = Choose::new(terms, &input, s)?;
         let mut out = Terms::with(agg, input, By::Value, s)?;
         out.choose = choose;
-        out.empty_too = terms.min_doc_count == 0;
+        // The dictionary knows values of documents that this view does not show.
+        out.empty_too = terms.min_doc_count == 0 && s.part.only.is_none();
         Ok(out)
     }
 

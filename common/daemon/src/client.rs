@@ -1,5 +1,6 @@
 //! A small HTTP/1.1 client for one host: kept-alive connections, plain or TLS, bounded answers, time limits.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,9 +14,11 @@ use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use weir_daemon::tls::{Reloading, TlsFiles, client_config};
 
-/// Largest answer that is read: that to a request of 100,000 items with an error text each.
+use crate::base64;
+use crate::tls::{Reloading, TlsFiles, client_config};
+
+/// Largest answer that is read, unless said otherwise: that to a request of 100,000 items with an error text each.
 const ANSWER_BYTES_MAX: usize = 32 << 20;
 /// Time for name look-up, connection and TLS handshake; Elasticsearch's clients take 10 s too.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
@@ -24,7 +27,7 @@ const IDLE_CONNECTIONS_MAX: usize = 32;
 
 /// What went wrong before there was an answer.
 #[derive(Debug, Error)]
-pub(crate) enum HttpError {
+pub enum HttpError {
     /// No connection.
     #[error("cannot connect to {host}: {reason}")]
     Connect {
@@ -53,7 +56,7 @@ pub(crate) enum HttpError {
 
 /// A whole answer.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub struct Answer {
     /// The HTTP status code.
     pub status: u16,
     /// `Retry-After` in seconds, when the host sent one.
@@ -63,7 +66,7 @@ pub(crate) struct Answer {
 }
 
 /// One host of an output.
-pub(crate) struct Host {
+pub struct Host {
     name: String,
     address: String,
     /// Path before each endpoint, without a slash at its end; empty for most.
@@ -72,18 +75,59 @@ pub(crate) struct Host {
     tls: Option<Arc<Reloading<rustls::ClientConfig>>>,
     authorization: Option<HeaderValue>,
     answer_time_max: Duration,
+    answer_bytes_max: usize,
     idle: Mutex<Vec<SendRequest<Full<Bytes>>>>,
 }
 
-/// How an output proves who it is.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Credentials {
+/// How we prove who we are.
+#[derive(Clone, Default)]
+pub struct Credentials {
     /// User name of basic authentication.
     pub user: String,
     /// Password of basic authentication.
     pub password: String,
     /// An API key: `id:key`, or that in base64 already.
     pub api_key: String,
+}
+
+/// Says only which there are: what is printed ends in logs.
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let set = |text: &str| if text.is_empty() { "none" } else { "set" };
+        write!(
+            f,
+            "Credentials {{ user: {:?}, password: {}, api_key: {} }}",
+            self.user,
+            set(&self.password),
+            set(&self.api_key)
+        )
+    }
+}
+
+/// A URL without its user and password, for messages.
+#[must_use]
+pub fn shown(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (&url[..scheme.len() + 3], rest));
+    let authority = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    match rest[..authority].rfind('@') {
+        Some(at) => format!("{scheme}{}", &rest[at + 1..]),
+        None => url.to_owned(),
+    }
+}
+
+/// The parts of a URL: one for [`Host::new`], with the port that its scheme stands for, and path and query.
+///
+/// # Errors
+/// A sentence: it is none, or names no host.
+pub fn split(url: &str) -> Result<(String, String), String> {
+    let uri: Uri = url.parse().map_err(|error| format!("{:?} is no URL: {error}", shown(url)))?;
+    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+        return Err(format!("{:?} is no URL: it begins with http:// or https://", shown(url)));
+    };
+    let port = if scheme == "https" { 443 } else { 80 };
+    let port = if authority.port().is_some() { String::new() } else { format!(":{port}") };
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    Ok((format!("{scheme}://{authority}{port}"), path.to_owned()))
 }
 
 impl Host {
@@ -98,13 +142,14 @@ impl Host {
         tls: &TlsFiles,
         answer_time_max: Duration,
     ) -> Result<Self, String> {
+        let url_shown = shown(url);
         let text = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
-        let uri: Uri = text.parse().map_err(|error| format!("{url:?} is no URL: {error}"))?;
-        let authority = uri.authority().ok_or_else(|| format!("{url:?} names no host"))?;
+        let uri: Uri = text.parse().map_err(|error| format!("{url_shown:?} is no URL: {error}"))?;
+        let authority = uri.authority().ok_or_else(|| format!("{url_shown:?} names no host"))?;
         let secure = match uri.scheme_str() {
             Some("http") => false,
             Some("https") => true,
-            other => return Err(format!("{url:?}: scheme {:?} is not http or https", other.unwrap_or(""))),
+            other => return Err(format!("{url_shown:?}: scheme {:?} is not http or https", other.unwrap_or(""))),
         };
         let name = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
         let port = authority.port_u16().unwrap_or(9200);
@@ -112,11 +157,11 @@ impl Host {
         let user = authority.as_str().rsplit_once('@').map(|(user, _)| user);
         let authorization = match (user, credentials) {
             (_, Credentials { api_key, .. }) if !api_key.is_empty() => {
-                let key = if api_key.contains(':') { base64(api_key.as_bytes()) } else { api_key.clone() };
+                let key = if api_key.contains(':') { base64::encode(api_key.as_bytes()) } else { api_key.clone() };
                 Some(format!("ApiKey {key}"))
             }
             (_, Credentials { user, password, .. }) if !user.is_empty() => Some(basic(user, password)),
-            (Some(user), _) => Some(format!("Basic {}", base64(user.as_bytes()))),
+            (Some(user), _) => Some(format!("Basic {}", base64::encode(user.as_bytes()))),
             _ => None,
         };
         let authorization = authorization
@@ -130,7 +175,24 @@ impl Host {
         };
         let address = if name.contains(':') { format!("[{name}]:{port}") } else { format!("{name}:{port}") };
         let prefix = uri.path().trim_end_matches('/').to_owned();
-        Ok(Self { name, address, prefix, loopback, tls, authorization, answer_time_max, idle: Mutex::default() })
+        Ok(Self {
+            name,
+            address,
+            prefix,
+            loopback,
+            tls,
+            authorization,
+            answer_time_max,
+            answer_bytes_max: ANSWER_BYTES_MAX,
+            idle: Mutex::default(),
+        })
+    }
+
+    /// The same with another limit of answers, in bytes.
+    #[must_use]
+    pub fn answering(mut self, answer_bytes_max: usize) -> Self {
+        self.answer_bytes_max = answer_bytes_max;
+        self
     }
 
     /// Host and port, for messages.
@@ -179,8 +241,10 @@ impl Host {
         let response = sender.send_request(request).await.map_err(|error| broken(&error))?;
         let status = response.status().as_u16();
         let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-        let body =
-            Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await.map_err(|error| broken(&error))?;
+        let body = Limited::new(response.into_body(), self.answer_bytes_max)
+            .collect()
+            .await
+            .map_err(|error| broken(&error))?;
         self.keep(sender);
         Ok(Answer { status, retry_after: retry_after.map(Duration::from_secs), body: body.to_bytes() })
     }
@@ -236,7 +300,7 @@ impl Host {
         // It ends when the sender is dropped or the host closes; what breaks it is told to the request under way.
         tokio::spawn(async move {
             if let Err(error) = connection.await {
-                tracing::debug!(%error, "connection of an output ended");
+                tracing::debug!(%error, "connection to a host ended");
             }
         });
         Ok(sender)
@@ -245,7 +309,7 @@ impl Host {
 
 /// The body of a request.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Payload {
+pub struct Payload {
     /// The bytes as they go out.
     pub bytes: Bytes,
     /// Their type; none for no body.
@@ -255,36 +319,13 @@ pub(crate) struct Payload {
 }
 
 /// The `Authorization` of basic authentication.
-pub(crate) fn basic(user: &str, password: &str) -> String {
-    format!("Basic {}", base64(format!("{user}:{password}").as_bytes()))
-}
-
-/// Standard base64 with padding (RFC 4648), for basic authentication.
-fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for group in bytes.chunks(3) {
-        let word = group.iter().enumerate().fold(0_usize, |word, (n, byte)| word | usize::from(*byte) << (16 - 8 * n));
-        for n in 0..4 {
-            let symbol = ALPHABET[word >> (18 - 6 * n) & 63];
-            text.push(if n <= group.len() { char::from(symbol) } else { '=' });
-        }
-    }
-    text
+pub fn basic(user: &str, password: &str) -> String {
+    format!("Basic {}", base64::encode(format!("{user}:{password}").as_bytes()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn base64_of_the_rfc() {
-        for (plain, encoded) in
-            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("foobar", "Zm9vYmFy")]
-        {
-            assert_eq!(base64(plain.as_bytes()), encoded);
-        }
-    }
 
     #[test]
     fn urls_are_read_and_wrong_ones_are_told() {
@@ -298,5 +339,19 @@ mod tests {
         assert!(host("ftp://x").err().unwrap().contains("not http or https"));
         assert!(host("https://x").err().unwrap().contains("tls_ca"));
         assert!(host("http://").is_err());
+        let told = host("ftp://me:secret@x").err().unwrap();
+        assert!(!told.contains("secret"), "{told}");
+    }
+
+    #[test]
+    fn secrets_of_urls_are_not_shown() {
+        assert_eq!(shown("https://me:sec@ret@x:1/y@z"), "https://x:1/y@z");
+        assert_eq!(shown("me:secret@x"), "x");
+        assert_eq!(shown("http://x/?q=a@b"), "http://x/?q=a@b");
+        assert!(
+            !format!("{:?}", Credentials { password: "secret".into(), ..Credentials::default() }).contains("secret")
+        );
+        assert_eq!(split("https://x/a?b").unwrap(), ("https://x:443".to_owned(), "/a?b".to_owned()));
+        assert_eq!(split("http://me:x@[::1]:9").unwrap(), ("http://me:x@[::1]:9".to_owned(), "/".to_owned()));
     }
 }

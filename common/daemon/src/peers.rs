@@ -1,4 +1,4 @@
-//! How many connections there are, in all and of each peer.
+//! How many connections a listener has, in all and of each peer.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The permits of one listener.
 #[derive(Debug)]
-pub(crate) struct Peers {
+pub struct Peers {
     permits: Arc<Semaphore>,
     of_peer_max: usize,
     open: Arc<Mutex<HashMap<IpAddr, usize>>>,
@@ -16,7 +16,7 @@ pub(crate) struct Peers {
 
 /// One place among the connections. Given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub struct Place {
     _permit: OwnedSemaphorePermit,
     peer: IpAddr,
     open: Arc<Mutex<HashMap<IpAddr, usize>>>,

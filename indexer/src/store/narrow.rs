@@ -7,7 +7,9 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::catalog::split;
-use super::{Choice, Chosen, Condition, Defaults, Got, Index, Kind, PartitionView, Request, Store, View, Written, request};
+use super::{
+    Choice, Chosen, Condition, Defaults, Got, Index, Kind, PartitionView, Request, Store, View, Written, request,
+};
 use crate::access::{Principal, Reach, Role};
 use crate::error::{Error, Result};
 use crate::mapping::{EsType, Mapping, wildcard};

@@ -87,7 +87,10 @@ pub struct StoreFlags {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Tail the logs of this node and forward them
+    #[command(args_conflicts_with_subcommands = true)]
     Shipper {
+        #[command(subcommand)]
+        task: Option<ShipperTask>,
         #[command(flatten)]
         common: Common,
         #[command(flatten)]
@@ -162,6 +165,22 @@ pub enum Command {
         /// Address of the role's health page
         #[arg(default_value = "http://127.0.0.1:9200/health")]
         url: String,
+    },
+}
+
+/// What can be asked of a shipper.
+#[derive(Debug, Subcommand)]
+pub enum ShipperTask {
+    /// Print what the running shipper of this node follows, and how far behind it is
+    Status {
+        #[command(flatten)]
+        common: Common,
+        /// Its admin port [default: shipper.admin of the settings]
+        #[arg(long, value_name = "ADDRESS")]
+        address: Option<std::net::SocketAddr>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 

@@ -22,7 +22,7 @@ use clap::Parser as _;
 use weir_daemon::settings::Mistake;
 use weir_daemon::{Metrics, Shutdown, logging};
 
-use crate::cli::{All, Cli, Command};
+use crate::cli::{All, Cli, Command, ShipperTask};
 use crate::run::Role;
 use crate::settings::Typed;
 
@@ -52,7 +52,15 @@ async fn command(cli: Cli) -> Result<ExitCode, String> {
     let metrics = Metrics::new();
     match cli.command {
         None => everything(cli.all, &metrics).await?,
-        Some(Command::Shipper { common, flags, store, aggregator }) => {
+        Some(Command::Shipper { task: Some(ShipperTask::Status { common, address, json }), .. }) => {
+            let configured = || Typed::read(&common).and_then(|typed| typed.shipper()).map(|config| config.admin());
+            let address = match address {
+                Some(address) => address,
+                None => configured().map_err(told)?.ok_or("shipper.admin is empty: there is no port to ask")?,
+            };
+            print!("{}", weir_shipper::status(address, json)?);
+        }
+        Some(Command::Shipper { task: None, common, flags, store, aggregator }) => {
             logging::start(logging::Format::Auto, &common.log);
             let mut typed = Typed::read(&common).map_err(told)?;
             typed.data_dir(&store);

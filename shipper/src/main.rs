@@ -35,6 +35,12 @@ struct Arguments {
 enum Task {
     /// Ask the shipper that runs with these settings whether it is well; exits with 1 when it is not
     Health,
+    /// Print what it follows, and how far behind it is
+    Status {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -49,8 +55,10 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    if let Some(Task::Health) = arguments.task {
-        return health(&config);
+    match arguments.task {
+        Some(Task::Health) => return health(&config),
+        Some(Task::Status { json }) => return status(&config, json),
+        None => {}
     }
     // Only the connection lives here; the harvester has a thread of its own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -83,6 +91,20 @@ fn health(config: &Config) -> ExitCode {
         }
         Err(error) => {
             eprintln!("http://{address}/health does not answer: {error} (is the shipper running?)");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn status(config: &Config, json: bool) -> ExitCode {
+    let asked = config.admin().ok_or_else(|| "there is no admin port to ask: shipper.admin is empty".to_owned());
+    match asked.and_then(|address| weir_shipper::status(address, json)) {
+        Ok(text) => {
+            print!("{text}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{error}");
             ExitCode::FAILURE
         }
     }

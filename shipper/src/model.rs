@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -21,11 +22,13 @@ use crate::batch::Batch;
 use crate::counters::Counters;
 use crate::multiline::Grouping;
 use crate::registry::{Entry, Kind};
-use crate::stream::{Rules, Stream};
+use crate::stream::{Format, Rules, Stream};
 use crate::watch::Watch;
 
 /// Sequences that the test runs when it is not told otherwise.
 const SEEDS: u64 = 300;
+/// Sequences that run at once.
+const THREADS: usize = 8;
 /// Actions of one sequence.
 const ACTIONS: usize = 120;
 
@@ -213,6 +216,7 @@ impl Reader {
             labels: Vec::new(),
             grouping: Grouping::Off,
             strip_ansi: false,
+            format: Format::Plain,
         };
         let mut reader = Self {
             stream: Stream::new(Kind::Docker, "c".to_owned(), live.clone()),
@@ -437,5 +441,20 @@ fn random_actions_against_the_model() {
         return;
     }
     let seeds = std::env::var("WEIR_MODEL_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(SEEDS);
-    (1..=seeds).for_each(run);
+    // Most of a sequence is waiting for the kernel to take down inotify instances.
+    let next = AtomicU64::new(1);
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed > seeds {
+                        return;
+                    }
+                    run(seed);
+                }
+            });
+        }
+    });
+    println!("{seeds} sequences of {ACTIONS} actions hold");
 }

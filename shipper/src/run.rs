@@ -11,9 +11,12 @@ use weir_daemon::{Health, Metrics, Shutdown, admin, files};
 use crate::counters::Counters;
 use crate::harvest::{Harvester, Parts};
 use crate::identity::stat_path;
+use crate::node::Node;
 use crate::registry::{Found, Registry};
 use crate::send::Sender;
 use crate::settings::Config;
+use crate::spool::Spool;
+use crate::status::Asker;
 use crate::stream::Rules;
 use crate::watch::Bell;
 
@@ -66,6 +69,7 @@ pub async fn run(config: Config, metrics: Metrics, shutdown: Shutdown) -> Result
             tracing::error!(aside = %aside.display(), "the registry cannot be used: starting anew, every log is read again");
         }
     }
+    let spool = Spool::open(&config.data_dir, config.spool_bytes_max).map_err(Error::Data)?;
     let tls = match &config.tls {
         Some(files) => Some(Reloading::new(files.clone(), client_config)?),
         None => None,
@@ -93,8 +97,12 @@ pub async fn run(config: Config, metrics: Metrics, shutdown: Shutdown) -> Result
         stop: stop_others.clone(),
     };
     let sender = tokio::spawn(sender.run());
-    let admin =
-        admin.map(|listener| tokio::spawn(admin::serve(listener, metrics, health.clone(), stop_others.clone())));
+    let (asker, asked) = Asker::new(bell.clone());
+    let admin = admin.map(|listener| {
+        let status: admin::Page = Arc::new(move || Box::pin(asker.clone().page()));
+        let pages = vec![("/status", status)];
+        tokio::spawn(admin::serve_pages(listener, metrics, health.clone(), pages, stop_others.clone()))
+    });
 
     let rules = Rules {
         line_bytes_max: config.line_bytes_max,
@@ -105,7 +113,9 @@ pub async fn run(config: Config, metrics: Metrics, shutdown: Shutdown) -> Result
         labels: config.labels.clone(),
         grouping: config.grouping.clone(),
         strip_ansi: config.strip_ansi,
+        format: config.format,
     };
+    let node = Node::new(config.docker_root.as_deref(), &rules.node, &rules.host_name, &rules.labels);
     let parts = Parts {
         rules,
         counters,
@@ -114,6 +124,9 @@ pub async fn run(config: Config, metrics: Metrics, shutdown: Shutdown) -> Result
         state,
         batches: batches_in,
         acked: acked_out,
+        spool,
+        node,
+        asked,
         bell: bell.clone(),
         stop: shutdown.clone(),
         config,

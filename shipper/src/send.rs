@@ -26,6 +26,7 @@ use weir_lumberjack::{AckDecoder, Compressor};
 
 use crate::batch::Batch;
 use crate::counters::Counters;
+use crate::pace::Pace;
 use crate::settings::Config;
 use crate::watch::Bell;
 
@@ -50,6 +51,14 @@ pub(crate) struct Sender {
 enum Link {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// Why a connection ended that did not break.
+enum Ended {
+    /// No more windows can come.
+    Done,
+    /// It has been used long enough.
+    Old,
 }
 
 /// A window that is under way.
@@ -99,7 +108,12 @@ impl Sender {
             };
             self.counters.connected.set(0);
             match ended {
-                Ok(()) => return,
+                Ok(Ended::Done) => return,
+                Ok(Ended::Old) => {
+                    tracing::debug!(%address, "connection to aggregator has had its time");
+                    backoff = BACKOFF_MIN;
+                    continue;
+                }
                 Err(error) => {
                     self.counters.connect_failures.inc();
                     tracing::warn!(%address, %error, unacknowledged = flights.len(), "connection to aggregator ended");
@@ -149,13 +163,13 @@ impl Sender {
         Ok(Link::Tls(Box::new(stream)))
     }
 
-    /// Speaks on one connection until it breaks (`Err`) or no more windows can come (`Ok`).
+    /// Speaks on one connection until it breaks (`Err`), is old, or no more windows can come.
     async fn converse(
         &mut self,
         link: Link,
         flights: &mut VecDeque<Flight>,
         mut compressor: Option<&mut Compressor>,
-    ) -> io::Result<()> {
+    ) -> io::Result<Ended> {
         let (mut reader, mut writer) = tokio::io::split(link);
         let mut decoder = AckDecoder::new();
         let mut incoming = [0_u8; 512];
@@ -166,7 +180,10 @@ impl Sender {
         let mut closed = false;
         let mut flushed = true;
         let mut deadline = Instant::now() + self.config.timeout;
+        let ends = self.config.connection_ttl.map(|ttl| Instant::now() + jittered(ttl));
+        let mut pace = Pace::new(self.config.bandwidth_max);
         loop {
+            let over = ends.is_some_and(|ends| Instant::now() >= ends);
             let under_way = flights.len();
             let outgoing: &[u8] = match (flights.get_mut(sent), &mut compressor) {
                 (None, _) => &[],
@@ -186,17 +203,23 @@ impl Sender {
                 continue;
             }
             if closed && under_way == 0 {
-                return Ok(());
+                return Ok(Ended::Done);
             }
-            let room = under_way < self.config.pipelining && !closed;
+            if over && under_way == 0 && flushed {
+                return Ok(Ended::Old);
+            }
+            let room = under_way < self.config.pipelining && !closed && !over;
+            let allowed = pace.allowed(outgoing.len() - written);
             let waits = sent > 0 || written > 0;
             tokio::select! {
-                wrote = write_or_flush(&mut writer, &outgoing[written..]), if !outgoing.is_empty() || !flushed => {
+                wrote = write_or_flush(&mut writer, &outgoing[written..written + allowed]),
+                    if allowed > 0 || outgoing.is_empty() && !flushed => {
                     let wrote = wrote?;
                     if !waits {
                         deadline = Instant::now() + self.config.timeout;
                     }
                     flushed = wrote == 0;
+                    pace.sent(wrote);
                     written += wrote;
                     self.counters.sent_bytes.add(wrote as u64);
                 }
@@ -215,6 +238,11 @@ impl Sender {
                     Some(batch) => flights.push_back(Flight { batch, acked: 0 }),
                     None => closed = true,
                 },
+                () = pace.wait(), if allowed == 0 && !outgoing.is_empty() => {
+                    // Our own slowness is not the peer's.
+                    deadline = Instant::now() + self.config.timeout;
+                }
+                () = sleep_until(ends.unwrap_or(deadline)), if under_way == 0 && ends.is_some() && !over => {}
                 () = sleep_until(deadline), if under_way > 0 => {
                     return Err(io::Error::new(io::ErrorKind::TimedOut, "no sign of life while a window waits"));
                 }

@@ -10,6 +10,7 @@ use weir_daemon::tls::TlsFiles;
 
 use crate::choose::Choice;
 use crate::multiline::Grouping;
+use crate::stream::Format;
 
 /// Events of one window: what Filebeat sends at most.
 const WINDOW_EVENTS: usize = 2048;
@@ -19,6 +20,10 @@ const WINDOW_BYTES: u64 = 1_000_000;
 const WINDOW_BYTES_RANGE: (u64, u64) = (16_000, 64_000_000);
 /// Longest message of one event; what is longer is cut there and flagged. Elasticsearch users know it as `max_bytes`.
 const LINE_BYTES: u64 = 1_048_576;
+/// Less than this a second, and a window takes minutes: it would look like a dead connection.
+const BANDWIDTH_MIN: u64 = 10_000;
+/// Deleted files that stay on the disk because we hold them open: a tenth of a small disk.
+const HELD_BYTES: u64 = 1_000_000_000;
 /// Below this the partial lines of Docker (16 KB) would already be cut; above it a window cannot hold the line.
 const LINE_BYTES_RANGE: (u64, u64) = (1_024, 16_000_000);
 
@@ -31,6 +36,8 @@ pub struct Settings {
     /// Plain files to follow, as globs.
     #[serde(deserialize_with = "list")]
     pub paths: Vec<String>,
+    /// What the lines of `paths` are: `auto`, `plain`, or `cri` (containerd's).
+    pub format: String,
     /// Where the registry lives.
     pub data_dir: PathBuf,
     /// Aggregators as `host:port`; one is used at a time.
@@ -64,12 +71,26 @@ pub struct Settings {
     pub ansi: String,
     /// Bytes of a message at most.
     pub max_line_bytes: Bytes,
+    /// Have the kernel tell of new and renamed files; without, they are found by looking only.
+    pub inotify: bool,
+    /// Bytes of deleted, unread files that are held open at most; past it the oldest is given up, with a gap record.
+    pub held_max: Bytes,
+    /// Bytes of rotated, unread files that are copied to the data folder at most while no aggregator takes anything;
+    /// 0: none.
+    pub spool_max: Bytes,
+    /// Bytes a second that are sent at most; 0: no limit.
+    pub bandwidth_max: Bytes,
+    /// Percent of one core that this process uses at most, on the mean; 0: no limit.
+    pub cpu_max: u32,
     /// How often the folders are looked through, whatever the kernel tells.
     pub scan_interval: Span,
     /// `GET /metrics` and `/health`; empty: no port.
     pub admin: String,
     /// How long the aggregator may be silent while a window waits for its acknowledgement.
     pub timeout: Span,
+    /// How long a connection is used before another one is made, so that load spreads over aggregators that came later
+    /// and new certificates are used; 0: as long as it holds.
+    pub connection_ttl: Span,
     /// Longest wait between two attempts to connect.
     pub backoff_max: Span,
     /// How long a shutdown waits for acknowledgements.
@@ -102,6 +123,7 @@ impl Default for Settings {
         Self {
             docker_root: "/var/lib/docker/containers".to_owned(),
             paths: Vec::new(),
+            format: "auto".to_owned(),
             data_dir: PathBuf::from("./weir-data/shipper"),
             aggregators: vec!["127.0.0.1:5044".to_owned()],
             compression: None,
@@ -118,9 +140,15 @@ impl Default for Settings {
             multiline_flush_pattern: String::new(),
             ansi: "keep".to_owned(),
             max_line_bytes: Bytes(LINE_BYTES),
+            inotify: true,
+            held_max: Bytes(HELD_BYTES),
+            spool_max: Bytes(0),
+            bandwidth_max: Bytes(0),
+            cpu_max: 0,
             scan_interval: Span(Duration::from_secs(1)),
             admin: "127.0.0.1:5066".to_owned(),
             timeout: Span(Duration::from_secs(60)),
+            connection_ttl: Span(Duration::from_secs(600)),
             backoff_max: Span(Duration::from_secs(30)),
             drain: Span(Duration::from_secs(5)),
             tls: false,
@@ -152,10 +180,17 @@ pub struct Config {
     pub(crate) node_id: Option<String>,
     pub(crate) grouping: Grouping,
     pub(crate) strip_ansi: bool,
+    pub(crate) format: Format,
     pub(crate) line_bytes_max: usize,
+    pub(crate) inotify: bool,
+    pub(crate) held_bytes_max: u64,
+    pub(crate) spool_bytes_max: u64,
+    pub(crate) bandwidth_max: u64,
+    pub(crate) cpu_percent_max: u32,
     pub(crate) scan_interval: Duration,
     pub(crate) admin: Option<SocketAddr>,
     pub(crate) timeout: Duration,
+    pub(crate) connection_ttl: Option<Duration>,
     pub(crate) backoff_max: Duration,
     pub(crate) drain: Duration,
     pub(crate) tls: Option<TlsFiles>,
@@ -169,7 +204,7 @@ impl Config {
         self.docker_root.as_deref()
     }
 
-    /// Where `/metrics` and `/health` are answered, if anywhere.
+    /// Where `/metrics`, `/health` and `/status` are answered.
     pub fn admin(&self) -> Option<SocketAddr> {
         self.admin
     }
@@ -247,10 +282,22 @@ impl Settings {
         if !["keep", "strip"].contains(&self.ansi.as_str()) {
             wrong("ansi", format!("`{}` is not known", self.ansi), "keep or strip");
         }
+        let format = match self.format.as_str() {
+            "auto" => Format::Auto,
+            "cri" => Format::Cri,
+            "plain" => Format::Plain,
+            other => {
+                wrong("format", format!("`{other}` is not known"), "auto, plain or cri");
+                Format::Auto
+            }
+        };
         for (key, span) in [("scan_interval", self.scan_interval), ("timeout", self.timeout)] {
             if span.get() < Duration::from_millis(50) {
                 wrong(key, "too short".to_owned(), "at least 50ms");
             }
+        }
+        if self.bandwidth_max.get() > 0 && self.bandwidth_max.get() < BANDWIDTH_MIN {
+            wrong("bandwidth_max", format!("{} is too little", self.bandwidth_max), "at least 10KB, or 0 for no limit");
         }
         let tls_files = TlsFiles {
             cert: self.tls_cert.clone(),
@@ -311,10 +358,17 @@ impl Settings {
             node_id: self.node_id.clone(),
             grouping,
             strip_ansi: self.ansi == "strip",
+            format,
             line_bytes_max: self.max_line_bytes.get() as usize,
+            inotify: self.inotify,
+            held_bytes_max: self.held_max.get(),
+            spool_bytes_max: self.spool_max.get(),
+            bandwidth_max: self.bandwidth_max.get(),
+            cpu_percent_max: self.cpu_max,
             scan_interval: self.scan_interval.get(),
             admin,
             timeout: self.timeout.get(),
+            connection_ttl: Some(self.connection_ttl.get()).filter(|span| !span.is_zero()),
             backoff_max: self.backoff_max.get().max(Duration::from_millis(100)),
             drain: self.drain.get(),
             tls: tls.then_some(tls_files),

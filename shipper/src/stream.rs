@@ -11,6 +11,7 @@ use memchr::{memchr, memchr_iter, memmem, memrchr};
 
 use crate::batch::{Batch, Envelope, Event, Flags};
 use crate::counters::Counters;
+use crate::cri::{self, Pod};
 use crate::docker::{self, Line, Metadata, Output};
 use crate::escape::{cut_escaped, push_json_string, push_json_text, without_ansi};
 use crate::identity::{HEAD_BYTES, hash};
@@ -29,6 +30,18 @@ const LINE_GRACE: Duration = Duration::from_millis(250);
 /// Extra bytes of a raw line over the message limit: the field names, the time, and Docker's attributes.
 const RAW_EXTRA_BYTES: usize = 64 << 10;
 
+/// What the lines of a plain file are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// Containerd's where a line has that form, else text.
+    #[default]
+    Auto,
+    /// Containerd's; another line is shipped flagged.
+    Cri,
+    /// Text.
+    Plain,
+}
+
 /// What the shipper is told about lines.
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
@@ -42,6 +55,8 @@ pub(crate) struct Rules {
     pub(crate) grouping: Grouping,
     /// Whether ANSI colours are taken out of messages.
     pub(crate) strip_ansi: bool,
+    /// What the lines of plain files are.
+    pub(crate) format: Format,
 }
 
 /// How a turn of reading went.
@@ -114,6 +129,8 @@ impl Pending {
 /// A raw line that does not fit the read buffer.
 struct Long {
     start: u64,
+    /// NULs before the first byte that is kept: a run of them may be longer than any line.
+    nuls: u64,
     bytes: Vec<u8>,
     cut: bool,
 }
@@ -142,6 +159,8 @@ pub(crate) struct Stream {
     grouping: Grouping,
     /// One escaped line of a plain file.
     scratch: Vec<u8>,
+    /// The plain file has lines of containerd: its events say from which output they came.
+    cri: bool,
     /// The wall clock at the beginning of this turn.
     now: Instant,
 }
@@ -177,6 +196,7 @@ impl Stream {
             last_time: Vec::new(),
             grouping: Grouping::Off,
             scratch: Vec::new(),
+            cri: false,
             now: Instant::now(),
         }
     }
@@ -378,7 +398,10 @@ impl Stream {
     }
 
     fn grow_long(&mut self, position: u64, bytes: &[u8], rules: &Rules) {
-        let long = self.long.get_or_insert_with(|| Long { start: position, bytes: Vec::new(), cut: false });
+        let long = self.long.get_or_insert_with(|| Long { start: position, nuls: 0, bytes: Vec::new(), cut: false });
+        let nuls = if long.bytes.is_empty() { bytes.iter().take_while(|byte| **byte == 0).count() } else { 0 };
+        long.nuls += nuls as u64;
+        let bytes = &bytes[nuls..];
         let room = (rules.line_bytes_max + RAW_EXTRA_BYTES).saturating_sub(long.bytes.len());
         let kept = bytes.len().min(room);
         long.bytes.extend_from_slice(&bytes[..kept]);
@@ -390,11 +413,16 @@ impl Stream {
         if self.id == 0 {
             self.make_id(&long.bytes, rules);
         }
+        counters.nul_bytes.add(long.nuls);
+        let start = long.start + long.nuls;
         let bytes = long.bytes.strip_suffix(b"\n").unwrap_or(&long.bytes);
+        if bytes.is_empty() && long.nuls > 0 {
+            return;
+        }
         if long.cut && self.kind == Kind::Docker {
-            self.raw(bytes, long.start, end, Flags::TRUNCATED, batch, rules, counters);
+            self.raw(bytes, start, end, Flags::TRUNCATED, batch, rules, counters);
         } else {
-            self.line(bytes, long.start, end, false, batch, rules, counters);
+            self.line(bytes, start, end, false, batch, rules, counters);
         }
     }
 
@@ -528,24 +556,41 @@ impl Stream {
         rules: &Rules,
         counters: &Counters,
     ) {
-        if start < self.acked[0] {
+        let (clean, nuls) = without_nuls(bytes);
+        if clean.is_empty() && nuls > 0 {
+            counters.nul_bytes.add(nuls);
             return;
         }
-        let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
-        let (bytes, nuls) = without_nuls(bytes);
+        let cri = if rules.format == Format::Plain { None } else { cri::parse(&clean) };
+        if cri.is_none() && rules.format == Format::Cri && !clean.is_empty() {
+            counters.corrupt.inc();
+            self.raw(bytes, start, end, Flags::default(), batch, rules, counters);
+            return;
+        }
+        let (output, whole, plain) = match &cri {
+            Some(line) => (line.output, line.whole, line.text),
+            None => (Output::Stdout, true, clean.strip_suffix(b"\r").unwrap_or(&clean)),
+        };
+        if start < self.acked[output as usize] {
+            return;
+        }
         counters.nul_bytes.add(nuls);
-        if bytes.is_empty() && nuls > 0 {
-            return;
-        }
         let mut text = std::mem::take(&mut self.scratch);
         text.clear();
-        push_json_text(&bytes, &mut text);
-        if self.last_time.is_empty() {
+        push_json_text(plain, &mut text);
+        if let Some(line) = &cri {
+            self.last_time.clear();
+            self.last_time.extend_from_slice(line.time);
+            if !self.cri {
+                self.cri = true;
+                self.build_envelopes(rules);
+            }
+        } else if self.last_time.is_empty() {
             self.last_time = now_rfc3339().into_bytes();
         }
         let time = std::mem::take(&mut self.last_time);
         let shown = if rules.strip_ansi { without_ansi(&text) } else { Cow::Borrowed(&*text) };
-        self.accept(Output::Stdout, &shown, true, &time, start, end, batch, rules, counters);
+        self.accept(output, &shown, whole, &time, start, end, batch, rules, counters);
         self.last_time = time;
         self.scratch = text;
     }
@@ -707,6 +752,9 @@ impl Stream {
                 close.extend_from_slice(b"\"host\":{\"name\":");
                 push_json_string(rules.host_name.as_bytes(), &mut close);
                 close.push(b'}');
+                if let Some(pod) = Pod::of(self.chain.path()) {
+                    pod.push_fields(&mut close);
+                }
             }
         }
         if !self.attrs.is_empty() {
@@ -718,7 +766,7 @@ impl Stream {
         let pipeline = self.metadata.as_ref().and_then(|metadata| metadata.label("weir.pipeline"));
         for (index, name) in [(0, "stdout"), (1, "stderr"), (2, "")] {
             let mut open = b"\"".to_vec();
-            if self.kind == Kind::Docker && !name.is_empty() {
+            if (self.kind == Kind::Docker || self.cri) && !name.is_empty() {
                 open.extend_from_slice(format!(",\"stream\":\"{name}\"").as_bytes());
             }
             open.extend_from_slice(b",\"@metadata\":{\"weir\":{\"start\":");

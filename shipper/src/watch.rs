@@ -2,7 +2,7 @@
 //! counts how often a live log file was created; the periodic scan is the truth. Where inotify is not to be had, or has
 //! no watches left, everything works by polling.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -15,6 +15,11 @@ use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 
 /// Bytes of notifications that are taken from the kernel at once: some hundred.
 const READ_BYTES: usize = 16 << 10;
+
+/// What is told of a log's folder. Removals are asked for so that they stand between two creations: the kernel makes one
+/// of equal notifications that follow each other.
+const NAMES: WatchFlags =
+    WatchFlags::CREATE.union(WatchFlags::MOVED_TO).union(WatchFlags::DELETE).union(WatchFlags::ONLYDIR);
 
 /// Wakes the harvester from another thread.
 #[derive(Debug)]
@@ -53,6 +58,8 @@ pub(crate) struct Watch {
     root: Option<i32>,
     logs: HashMap<i32, Vec<Watched>>,
     watch_of: HashMap<usize, i32>,
+    /// Logs of which the kernel also tells that something was written.
+    idle: HashSet<usize>,
     created: HashMap<usize, u64>,
     /// Logs whose files have changed names.
     pub(crate) woken: Vec<usize>,
@@ -69,11 +76,17 @@ impl Watch {
         if let Err(error) = &fd {
             tracing::warn!(%error, "no inotify instance: new files are found by polling only");
         }
+        Self { fd: fd.ok(), ..Self::polling() }
+    }
+
+    /// Nothing is asked of the kernel: everything is found by looking.
+    pub(crate) fn polling() -> Self {
         Self {
-            fd: fd.ok(),
+            fd: None,
             root: None,
             logs: HashMap::new(),
             watch_of: HashMap::new(),
+            idle: HashSet::new(),
             created: HashMap::new(),
             woken: Vec::new(),
             root_changed: false,
@@ -94,14 +107,36 @@ impl Watch {
     /// Watches the folder of a log. When there are no watches left, the log is polled.
     pub(crate) fn log(&mut self, slot: usize, live: &Path) {
         let (Some(fd), Some(folder), Some(name)) = (&self.fd, live.parent(), live.file_name()) else { return };
-        // Removals are asked for so that they stand between two creations: the kernel makes one of equal notifications
-        // that follow each other.
-        let flags = WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::DELETE | WatchFlags::ONLYDIR;
-        if let Ok(watch) = inotify::add_watch(fd, folder, flags) {
+        if let Ok(watch) = inotify::add_watch(fd, folder, NAMES) {
             self.logs.entry(watch).or_default().push(Watched { slot, name: name.to_owned() });
             self.watch_of.insert(slot, watch);
             self.created.insert(slot, 0);
         }
+    }
+
+    /// Has the kernel tell when something is written to a log (or no longer, when it is busy: it is looked at often
+    /// enough then). Answers whether it will be told: the log need not be looked at meanwhile.
+    pub(crate) fn idle(&mut self, slot: usize, live: &Path, idle: bool) -> bool {
+        let (Some(fd), Some(folder), true) = (&self.fd, live.parent(), self.watch_of.contains_key(&slot)) else {
+            return false;
+        };
+        if self.idle.contains(&slot) == idle {
+            return idle;
+        }
+        let flags = if idle { NAMES | WatchFlags::MODIFY } else { NAMES };
+        // The same folder has the same watch: only what is told changes.
+        let told = inotify::add_watch(fd, folder, flags).is_ok_and(|watch| self.watch_of.get(&slot) == Some(&watch));
+        if told && idle {
+            self.idle.insert(slot);
+        } else {
+            self.idle.remove(&slot);
+        }
+        told && idle
+    }
+
+    /// Whether the kernel tells of new containers.
+    pub(crate) fn tells_of_root(&self) -> bool {
+        self.root.is_some()
     }
 
     /// Folders that are watched.
@@ -112,6 +147,7 @@ impl Watch {
     /// Ends the watch of a log.
     pub(crate) fn forget(&mut self, slot: usize) {
         self.created.remove(&slot);
+        self.idle.remove(&slot);
         let Some(watch) = self.watch_of.remove(&slot) else { return };
         if let Some(logs) = self.logs.get_mut(&watch) {
             logs.retain(|log| log.slot != slot);
@@ -186,7 +222,9 @@ impl Watch {
         };
         // An interrupted wait is a short one.
         let _ = poll(&mut fds, Some(&timeout));
-        bell.hush();
+        if fds[0].revents().contains(PollFlags::IN) {
+            bell.hush();
+        }
     }
 }
 

@@ -1,8 +1,10 @@
 //! `GET /metrics` and `GET /health` for the roles that have no HTTP server of their own.
 
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,7 +17,7 @@ use tokio::net::TcpListener;
 
 use crate::{Metrics, Shutdown};
 
-/// Longest wait of [`ask_health`] for each step; less than what container health checks are given.
+/// Longest wait of [`ask`] for each step; less than what container health checks are given.
 const ASK_TIME_MAX: Duration = Duration::from_secs(3);
 /// Longest answer that [`ask_health`] reads: a line for each trouble.
 const ANSWER_BYTES_MAX: u64 = 64 << 10;
@@ -46,35 +48,68 @@ impl Health {
     }
 }
 
+/// A further page of a role: makes its answer, as JSON, when it is asked for.
+pub type Page = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = String> + Send>> + Send + Sync>;
+
 /// Serves `/metrics` (Prometheus text) and `/health` (200 with `{"status":"ok"}`, or 503 with the troubles) until shutdown.
 ///
 /// # Errors
 /// When the listener breaks.
 pub async fn serve(listener: TcpListener, metrics: Metrics, health: Health, shutdown: Shutdown) -> std::io::Result<()> {
-    let app = Router::new()
+    serve_pages(listener, metrics, health, Vec::new(), shutdown).await
+}
+
+/// Serves what [`serve`] does, and pages of the role's own at their paths.
+///
+/// # Errors
+/// When the listener breaks.
+pub async fn serve_pages(
+    listener: TcpListener,
+    metrics: Metrics,
+    health: Health,
+    pages: Vec<(&'static str, Page)>,
+    shutdown: Shutdown,
+) -> std::io::Result<()> {
+    let mut app = Router::new()
         .route("/metrics", get(|State((metrics, _)): State<(Metrics, Health)>| async move { metrics_answer(&metrics) }))
-        .route("/health", get(|State((_, health)): State<(Metrics, Health)>| async move { health_answer(&health) }))
-        .with_state((metrics, health));
+        .route("/health", get(|State((_, health)): State<(Metrics, Health)>| async move { health_answer(&health) }));
+    for (path, page) in pages {
+        let answer = move || {
+            let page = page.clone();
+            async move { ([(header::CONTENT_TYPE, "application/json")], page().await) }
+        };
+        app = app.route(path, get(answer));
+    }
+    let app = app.with_state((metrics, health));
     axum::serve(listener, app).with_graceful_shutdown(async move { shutdown.cancelled().await }).await
 }
 
 /// Asks the health page at `address` (on this machine where it listens on all): whether all is well, and what was said.
-/// For programs without an HTTP client of their own.
 ///
 /// # Errors
 /// Nobody answers there in time, or something that is no health page.
-pub fn ask_health(mut address: SocketAddr) -> std::io::Result<(bool, String)> {
+pub fn ask_health(address: SocketAddr) -> std::io::Result<(bool, String)> {
+    ask(address, "/health", ANSWER_BYTES_MAX)
+}
+
+/// Asks for a page of an admin port: whether the answer is 200, and its body, of which `bytes_max` are taken at most.
+/// For programs without an HTTP client of their own.
+///
+/// # Errors
+/// Nobody answers there in time, or something that is no such page.
+pub fn ask(mut address: SocketAddr, path: &str, bytes_max: u64) -> std::io::Result<(bool, String)> {
     if address.ip().is_unspecified() {
         address.set_ip(Ipv4Addr::LOCALHOST.into());
     }
     let mut stream = TcpStream::connect_timeout(&address, ASK_TIME_MAX)?;
     stream.set_read_timeout(Some(ASK_TIME_MAX))?;
     stream.set_write_timeout(Some(ASK_TIME_MAX))?;
-    write!(stream, "GET /health HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
     let mut answer = String::new();
-    stream.take(ANSWER_BYTES_MAX).read_to_string(&mut answer)?;
+    stream.take(bytes_max).read_to_string(&mut answer)?;
     let (head, body) = answer.split_once("\r\n\r\n").ok_or(std::io::ErrorKind::InvalidData)?;
-    Ok((head.starts_with("HTTP/1.1 200 "), body.to_owned()))
+    let status = head.lines().next().unwrap_or_default();
+    Ok((status.starts_with("HTTP/1.") && status.contains(" 200 "), body.to_owned()))
 }
 
 /// The answer to `GET /metrics`.

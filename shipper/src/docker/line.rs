@@ -124,7 +124,7 @@ const TIME_BYTES: [bool; 256] = {
 };
 
 /// Cheap check that a time can be copied into a document.
-fn is_time(time: &[u8]) -> bool {
+pub(crate) fn is_time(time: &[u8]) -> bool {
     (20..=TIME_BYTES_MAX).contains(&time.len())
         && time[0].is_ascii_digit()
         && time.iter().fold(true, |fine, byte| fine & TIME_BYTES[usize::from(*byte)])
@@ -279,7 +279,7 @@ mod tests {
         let beside = || std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared");
         let shared = std::env::var_os("WEIR_SHARED").map_or_else(beside, std::path::PathBuf::from);
         let Ok(text) = std::fs::read_to_string(shared.join("cases/docker_json_cases.json")) else {
-            println!("LEFT OUT: no cases/docker_json_cases.json under ../shared (set WEIR_SHARED)");
+            println!("left out: the peers' cases of Docker lines because cases/docker_json_cases.json is not there");
             return;
         };
         let cases: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -287,7 +287,7 @@ mod tests {
         for case in cases["docker"].as_array().unwrap() {
             let lines: Vec<&str> =
                 case["lines"].as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect();
-            // Lines of containerd are another format, which is not read yet.
+            // Lines of containerd are tried where those are taken apart.
             if case["format"] == "cri" || !lines[0].starts_with('{') {
                 continue;
             }

@@ -1,7 +1,9 @@
 //! What Docker leaves on disk for each container: the lines of its json-file log, and `config.v2.json` beside it.
 
 mod config;
+mod limits;
 mod line;
 
 pub(crate) use config::Metadata;
-pub(crate) use line::{Line, Output, is_clean, parse};
+pub(crate) use limits::Limits;
+pub(crate) use line::{Line, Output, is_clean, is_time, parse};

@@ -18,13 +18,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::discover::original;
 use crate::identity::{Head, Inode, Stat, stat_file, stat_path};
 use crate::registry::{Cause, FileEntry, Gap, Kind};
 
 use super::reader::{Reader, unpacked, unpacked_head};
 
 /// Distance between the last known position and the first one after a loss of unknown size. No file is that long.
-const JUMP: u64 = 1 << 40;
+pub(crate) const JUMP: u64 = 1 << 40;
 /// Rotated files that are looked at: Docker's `max-file` is a handful. A folder with more is not Docker's doing.
 const ROTATED_MAX: u32 = 1_000;
 /// How long a plain file's name may be missing before the file counts as removed: a rotation takes less.
@@ -46,6 +47,16 @@ struct Part {
     reader: Option<Reader>,
     /// Whether it had the live name at the last look.
     live: bool,
+    /// What is open is the spool's copy.
+    spooled: bool,
+}
+
+/// Names of rotated files: numbers as Docker and logrotate give them (`.1` is the newest), and dates as logrotate's
+/// `dateext` and the kubelet give them.
+#[derive(Default)]
+struct Rotated {
+    highest: u32,
+    dated: Vec<PathBuf>,
 }
 
 /// A file that was found in the folder.
@@ -80,15 +91,21 @@ pub(crate) enum Look {
 pub(crate) struct Chain {
     kind: Kind,
     live: PathBuf,
+    /// Rotated files from before the log was known are read as well.
+    history: bool,
     parts: VecDeque<Part>,
     /// Index of the part that is being read. Parts before it are read, and not all acknowledged.
     current: usize,
     /// How often the live name had been created when the last part was seen under it; `None`: nobody counted.
     created: Option<u64>,
+    /// The count is to be taken once more.
+    recount: bool,
     removed: bool,
     /// Since when nothing has the live name.
     missing: Option<Instant>,
     left_behind: u64,
+    /// Spooled files that are not needed any more, by their bases.
+    spool_done: Vec<u64>,
 }
 
 impl Chain {
@@ -97,13 +114,21 @@ impl Chain {
         Self {
             kind,
             live,
+            history: kind == Kind::Docker,
             parts: VecDeque::new(),
             current: 0,
             created: None,
+            recount: true,
             removed: false,
             missing: None,
             left_behind: 0,
+            spool_done: Vec::new(),
         }
+    }
+
+    /// Reads rotated files as well that are older than the live one when the log is first seen.
+    pub(crate) fn read_history(&mut self) {
+        self.history = true;
     }
 
     /// A log as the registry knows it, to be read on from `position`.
@@ -119,6 +144,7 @@ impl Chain {
             offset: 0,
             reader: None,
             live: false,
+            spooled: false,
         };
         let mut chain = Self { parts: files.iter().map(part).collect(), ..Self::new(kind, live) };
         chain.current = chain.parts.iter().rposition(|part| part.base <= position).unwrap_or(0);
@@ -191,6 +217,16 @@ impl Chain {
         self.parts.iter().skip(self.current).map(unread).sum()
     }
 
+    /// Files that are not read and acknowledged to their end, the live one among them.
+    pub(crate) fn files(&self) -> usize {
+        self.parts.len()
+    }
+
+    /// Bytes of the live file and of those before it that are still remembered.
+    pub(crate) fn size_on_disk(&self) -> u64 {
+        self.parts.iter().map(|part| part.end.unwrap_or(part.seen)).sum()
+    }
+
     /// Whether reading would give something: what it gave last is known by `tried`, the answer of this call then.
     pub(crate) fn news(&self, tried: Option<(u64, u64)>) -> Option<(u64, u64)> {
         let part = self.parts.get(self.current)?;
@@ -211,9 +247,73 @@ impl Chain {
     /// Forgets files whose bytes are all acknowledged.
     pub(crate) fn forget(&mut self, acked: u64) {
         while self.current > 0 && self.parts.front().is_some_and(|part| part.base + part.end.unwrap_or(0) <= acked) {
-            self.parts.pop_front();
+            if let Some(part) = self.parts.pop_front()
+                && part.spooled
+            {
+                self.spool_done.push(part.base);
+            }
             self.current -= 1;
         }
+    }
+
+    /// The oldest closed file that is not read and not in the spool: its base, its descriptor, and its size.
+    pub(crate) fn to_spool(&self) -> Option<(u64, &File, u64)> {
+        let mut unread = self.parts.iter().skip(self.current).filter(|part| !part.live && !part.spooled);
+        unread.find_map(|part| {
+            let reader = part.reader.as_ref()?;
+            let size = if part.gzip { reader.stat().ok()?.size } else { part.end? };
+            Some((part.base, reader.file(), size))
+        })
+    }
+
+    /// Bases of the files that are known and not open: a spooled copy would stand for them.
+    pub(crate) fn not_open(&self) -> Vec<u64> {
+        let parts = self.parts.iter().skip(self.current);
+        parts.filter(|part| part.reader.is_none()).map(|part| part.base).collect()
+    }
+
+    /// Reads the file of this base from its copy in the spool from now on. `false`: it is not needed any more.
+    ///
+    /// # Errors
+    /// What the file system said.
+    pub(crate) fn use_copy(&mut self, base: u64, copy: File) -> io::Result<bool> {
+        let Some(part) = self.parts.iter_mut().skip(self.current).find(|part| part.base == base) else {
+            return Ok(false);
+        };
+        if !part.gzip {
+            // A copy is made of a closed file, whole.
+            let size = stat_file(&copy)?.size;
+            part.end = Some(size);
+            part.seen = size;
+        }
+        part.reader = Some(Reader::new(copy, part.gzip)?);
+        part.spooled = true;
+        part.live = false;
+        Ok(true)
+    }
+
+    /// Bases of spooled files that are not needed any more, each told once.
+    pub(crate) fn take_spool_done(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.spool_done)
+    }
+
+    /// Bases of all files that are in the spool.
+    pub(crate) fn spooled(&self) -> Vec<u64> {
+        self.parts.iter().filter(|part| part.spooled).map(|part| part.base).collect()
+    }
+
+    /// Lets go of the oldest deleted file that is held open, which is lost with that. Answers its size.
+    pub(crate) fn let_go(&mut self) -> Option<u64> {
+        let deleted = |part: &Part| {
+            let reader = part.reader.as_ref().filter(|_| !part.live && !part.spooled);
+            reader.and_then(|reader| reader.stat().ok()).is_some_and(|stat| stat.links == 0)
+        };
+        let part = self.parts.iter_mut().skip(self.current).find(|part| deleted(part))?;
+        if part.end.is_none() {
+            part.end = Some(part.final_size());
+        }
+        part.reader = None;
+        Some(part.end.unwrap_or(part.seen))
     }
 
     /// Looks at the folder. `created` counts the creations of the live name since the log was first watched, as far
@@ -225,7 +325,9 @@ impl Chain {
         if self.removed {
             return Ok(Look::Same);
         }
-        let counted = created();
+        // While the live file is the one that was there, its name was not created again: the count stands, once it was
+        // taken after the file was found. (The kernel tells of a creation a moment after others can see it.)
+        let counted = if self.recount || self.created.is_none() { created() } else { self.created };
         match stat_path(&self.live) {
             Ok(stat) => {
                 self.missing = None;
@@ -234,6 +336,7 @@ impl Chain {
                     && last.inode == stat.inode
                 {
                     self.created = counted;
+                    self.recount = false;
                     last.seen = last.seen.max(stat.size);
                     if stat.size >= last.offset && last.reader.is_some() {
                         return Ok(Look::Same);
@@ -295,17 +398,26 @@ impl Chain {
         };
         add(File::open(&self.live), false, true)?;
         // Of a plain file that is new to us, only the live one was asked for.
-        if self.kind == Kind::Docker || !self.parts.is_empty() {
+        if self.history || !self.parts.is_empty() {
             let base = self.live.as_os_str().to_owned();
             let name = |suffix: String| {
                 let mut name = base.clone();
                 name.push(suffix);
                 PathBuf::from(name)
             };
+            let rotated = self.rotated()?;
             // A rotation that happens now may add one more than the folder shows.
-            for number in 1..=self.highest_rotated()? + 1 {
+            for number in 1..=rotated.highest + 1 {
                 if !add(File::open(name(format!(".{number}"))), false, false)? {
                     add(File::open(name(format!(".{number}.gz"))), true, false)?;
+                }
+            }
+            for dated in rotated.dated {
+                // Older ones lie about for weeks: only a file that is being followed counts.
+                let known = |stat: Stat| self.parts.iter().any(|part| part.inode == stat.inode);
+                if self.history || stat_path(&dated).is_ok_and(known) {
+                    let gzip = dated.extension().is_some_and(|extension| extension == "gz");
+                    add(File::open(&dated), gzip, false)?;
                 }
             }
         }
@@ -319,18 +431,30 @@ impl Chain {
         Ok(oldest_first)
     }
 
-    fn highest_rotated(&self) -> io::Result<u32> {
-        let (Some(folder), Some(name)) = (self.live.parent(), self.live.file_name()) else { return Ok(0) };
+    /// The rotated files that lie beside the live one, by their names.
+    fn rotated(&self) -> io::Result<Rotated> {
+        let mut rotated = Rotated::default();
+        let (Some(folder), Some(name)) = (self.live.parent(), self.live.file_name()) else { return Ok(rotated) };
         let name = name.as_encoded_bytes();
-        let mut highest = 0;
         for entry in std::fs::read_dir(folder)? {
             let file = entry?.file_name();
-            let number = file.as_encoded_bytes().strip_prefix(name).and_then(|rest| rest.strip_prefix(b"."));
-            let number = number.map(|rest| rest.strip_suffix(b".gz").unwrap_or(rest));
+            let Some(rest) = file.as_encoded_bytes().strip_prefix(name) else { continue };
+            let number = rest.strip_prefix(b".").map(|rest| rest.strip_suffix(b".gz").unwrap_or(rest));
             let number = number.and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u32>().ok());
-            highest = highest.max(number.filter(|number| *number < ROTATED_MAX).unwrap_or(0));
+            match number.filter(|number| *number < ROTATED_MAX) {
+                Some(number) => rotated.highest = rotated.highest.max(number),
+                None if self.kind == Kind::Plain
+                    && original(Path::new(&file)).is_some_and(|live| self.live.ends_with(live)) =>
+                {
+                    rotated.dated.push(folder.join(file));
+                }
+                None => {}
+            }
         }
-        Ok(highest)
+        // Newest first, which their dates are in the order of names.
+        rotated.dated.sort_unstable_by(|a, b| b.cmp(a));
+        rotated.dated.truncate(ROTATED_MAX as usize);
+        Ok(rotated)
     }
 
     /// Takes over what was met: known files get their descriptors, new ones are added in order.
@@ -344,12 +468,15 @@ impl Chain {
                 part.head = Head::read(file)?;
             }
         }
+        // What is there under its own inode is not looked for among copies.
+        let own = |part: &Part| met.iter().any(|met| !met.gzip && part.is_inode(met.stat.inode));
+        let there: Vec<bool> = self.parts.iter().map(own).collect();
         let mut known = Vec::with_capacity(met.len());
         // Everything before this index is known, or so old that it was read and forgotten.
         let mut fresh = 0;
         let mut reaches_last = false;
         for (at, met) in met.iter().enumerate() {
-            let found = self.find(met)?;
+            let found = self.find(met, &there)?;
             match found {
                 Found::Part(index) => {
                     fresh = at + 1;
@@ -389,32 +516,34 @@ impl Chain {
         }
         if live_inode.is_some() {
             self.created = created;
+            self.recount = true;
         }
         Ok(look)
     }
 
-    /// The part that a file is, if it is one.
-    fn find(&self, met: &Met) -> io::Result<Found> {
+    /// The part that a file is, if it is one. `there`: which parts lie in the folder under their own inode.
+    fn find(&self, met: &Met, there: &[bool]) -> io::Result<Found> {
         for (index, part) in self.parts.iter().enumerate().rev() {
-            let same_inode = part.inode == met.stat.inode
-                || (part.inode.ino == met.stat.inode.ino
-                    && part.inode.birth_ns == met.stat.inode.birth_ns
-                    && part.inode.birth_ns != 0
-                    && part.head.tells_copies());
-            if same_inode && part.gzip == met.gzip {
+            if part.is_inode(met.stat.inode) && part.gzip == met.gzip {
                 let whole = met.gzip || (met.stat.size >= part.offset && part.head.fits(&met.file)?);
                 return Ok(if whole { Found::Part(index) } else { Found::Cut(index) });
             }
-            // Docker's compressor made a copy of the file, or the whole Docker root was moved.
-            if self.kind == Kind::Docker && part.head.tells_copies() {
-                let copy = if met.gzip {
-                    part.head.fits_bytes(&unpacked_head(&met.file)?)
-                } else {
-                    met.stat.size >= part.offset && part.head.fits(&met.file)?
-                };
-                if copy {
-                    return Ok(Found::Part(index));
-                }
+        }
+        if self.kind == Kind::Plain {
+            return Ok(Found::New);
+        }
+        for (index, part) in self.parts.iter().enumerate().rev().filter(|(_, part)| part.head.tells_copies()) {
+            let copy = if met.gzip {
+                // Docker's compressor made a copy of the file, which may still be there.
+                part.head.fits_bytes(&unpacked_head(&met.file)?)
+            } else {
+                // The whole Docker root was moved. A file that is there, or open, has no copy: another one that begins
+                // with the same bytes is another file.
+                let gone = !there[index] && part.reader.is_none();
+                gone && met.stat.size >= part.offset && part.head.fits(&met.file)?
+            };
+            if copy {
+                return Ok(Found::Part(index));
             }
         }
         Ok(Found::New)
@@ -462,6 +591,7 @@ impl Chain {
             offset: 0,
             reader: Some(Reader::new(met.file, met.gzip)?),
             live: met.live,
+            spooled: false,
         });
         Ok(())
     }
@@ -495,6 +625,7 @@ impl Chain {
             offset: 0,
             reader: Some(Reader::Plain(file)),
             live: true,
+            spooled: false,
         });
         Ok(Look::Changed)
     }
@@ -542,6 +673,7 @@ impl Chain {
             offset: 0,
             reader: None,
             live: false,
+            spooled: false,
         });
     }
 
@@ -646,6 +778,15 @@ impl Chain {
 }
 
 impl Part {
+    /// Whether this is the file's inode. The device's number may change with a reboot; the birth does not.
+    fn is_inode(&self, inode: Inode) -> bool {
+        self.inode == inode
+            || (self.inode.ino == inode.ino
+                && self.inode.birth_ns == inode.birth_ns
+                && self.inode.birth_ns != 0
+                && self.head.tells_copies())
+    }
+
     /// The size that a file has when nothing will be added to it.
     fn final_size(&self) -> u64 {
         let open = self.reader.as_ref().filter(|_| !self.gzip).and_then(|reader| reader.stat().ok());

@@ -4,4 +4,4 @@
 mod chain;
 mod reader;
 
-pub(crate) use chain::{Chain, Look};
+pub(crate) use chain::{Chain, JUMP, Look};

@@ -11,20 +11,24 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use weir_lumberjack::{Decoder, Item, Limits, encode_ack};
 
-/// Time in which what must happen has happened, or the test has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Time in which what must happen has happened, or the test has failed: far above what a busy machine needs.
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// What is stored of one source: documents by their start, and the highest end.
 #[derive(Default)]
 struct Source {
     documents: BTreeMap<u64, Value>,
     mark: u64,
+    /// Events of all sources that were stored before the first of this one.
+    before_first: u64,
 }
 
 #[derive(Default)]
 struct Shared {
     sources: Mutex<BTreeMap<String, Source>>,
     peers: Mutex<Vec<TcpStream>>,
+    /// Events that were stored.
+    stored: AtomicU64,
     /// Events that came again.
     repeated: AtomicU64,
     silent: AtomicBool,
@@ -110,13 +114,36 @@ impl Sink {
         newest.any(|value| value["message"].as_str().is_some_and(|text| text.starts_with(beginning)))
     }
 
+    /// How many messages of one container are stored, without our own records.
+    pub fn count_of(&self, container: &str) -> usize {
+        let sources = self.shared.sources.lock().unwrap();
+        let ours = |source: &&Source| {
+            let first = source.documents.values().next();
+            first.is_some_and(|value| value["container"]["id"] == container && value.get("event").is_none())
+        };
+        sources.values().filter(ours).map(|source| source.documents.len()).sum()
+    }
+
+    /// How many events of all containers were stored before the first of this one; `None`: there is none of it.
+    pub fn before_first(&self, container: &str) -> Option<u64> {
+        let sources = self.shared.sources.lock().unwrap();
+        let of_container =
+            |source: &&Source| source.documents.values().any(|value| value["container"]["id"] == container);
+        sources.values().filter(of_container).map(|source| source.before_first).min()
+    }
+
+    /// What the node watch has warned of.
+    pub fn warnings(&self) -> Vec<Value> {
+        self.documents().into_iter().filter(|value| value["event"]["dataset"] == "weir.node").collect()
+    }
+
     /// Our own records of losses.
     pub fn gaps(&self) -> Vec<Value> {
         self.documents().into_iter().filter(|value| value["event"]["dataset"] == "weir.gap").collect()
     }
 
     /// Waits until `wanted` holds for the sink.
-    pub fn wait(&self, what: &str, wanted: impl Fn(&Self) -> bool) {
+    pub fn wait(&self, what: &str, mut wanted: impl FnMut(&Self) -> bool) {
         let end = Instant::now() + PATIENCE;
         while !wanted(self) {
             let scene = || {
@@ -193,7 +220,8 @@ fn store(document: &[u8], shared: &Shared) {
     assert!(start < end, "an event is longer than nothing: {value}");
     assert_eq!(name.len(), 16);
     let mut sources = shared.sources.lock().unwrap();
-    let source = sources.entry(name).or_default();
+    let before_first = shared.stored.fetch_add(1, Ordering::Relaxed);
+    let source = sources.entry(name).or_insert_with(|| Source { before_first, ..Source::default() });
     if end <= source.mark {
         shared.repeated.fetch_add(1, Ordering::Relaxed);
         return;

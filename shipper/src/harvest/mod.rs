@@ -2,14 +2,17 @@
 //!
 //! It owns all state of all logs. Windows go to the sender through a bounded queue and come back when they are
 //! acknowledged; only then do positions move. While the queue is full nothing is read, but folders are still looked at:
-//! files that are rotated away meanwhile stay open.
+//! files that are rotated away meanwhile stay open, or go to the spool.
+
+mod pressure;
+mod report;
+mod slot;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
@@ -18,12 +21,16 @@ use weir_daemon::{Health, Shutdown};
 use crate::batch::{Batch, Mark};
 use crate::counters::Counters;
 use crate::discover::{self, FoundLog};
-use crate::docker::Metadata;
+use crate::node::Node;
 use crate::registry::{Entry, Kind, Registry, State};
 use crate::settings::Config;
+use crate::spool::{CopyOf, Spool};
+use crate::status::Question;
 use crate::stream::{Rules, Stream};
 use crate::tail::Look;
 use crate::watch::{Bell, Watch};
+
+use self::slot::Slot;
 
 /// Bytes read from one log before the next one has its turn: the size of the one read buffer.
 const QUANTUM_BYTES: usize = 256 << 10;
@@ -31,32 +38,16 @@ const QUANTUM_BYTES: usize = 256 << 10;
 const POLL_MIN: Duration = Duration::from_millis(20);
 /// How seldom an idle log is looked at.
 const POLL_MAX: Duration = Duration::from_secs(1);
+/// How seldom an idle log is looked at of which the kernel tells: only in case it does not.
+const POLL_TOLD: Duration = Duration::from_secs(10);
+/// Idle logs are looked at together: one wake-up for all of them, not one for each.
+const POLL_GRID: Duration = Duration::from_millis(100);
+/// How much less often folders are looked through when the kernel tells of new ones.
+const SCAN_TOLD: u32 = 10;
+/// Longest rest for the sake of the processor before folders are looked at again.
+const REST_MAX: Duration = Duration::from_millis(100);
 /// How often at most the registry is written and fsynced because of acknowledgements.
 const REGISTRY_INTERVAL: Duration = Duration::from_secs(1);
-/// How long a new container's first lines wait for its `config.v2.json`, which Docker writes about when it starts.
-const METADATA_WAIT: Duration = Duration::from_secs(1);
-/// How often `config.v2.json` is looked at for a late arrival or a new name.
-const METADATA_INTERVAL: Duration = Duration::from_secs(5);
-/// How often the gauges are set.
-const GAUGE_INTERVAL: Duration = Duration::from_secs(5);
-
-/// A log with its place in the schedule.
-struct Slot {
-    stream: Stream,
-    serial: u64,
-    /// When it is looked at next; entries of the schedule with another time are stale.
-    next: Instant,
-    interval: Duration,
-    /// What the last reading could not get past.
-    tried: Option<(u64, u64)>,
-    /// Has a mark to get in the open batch.
-    touched: bool,
-    metadata_next: Instant,
-    metadata_until: Instant,
-    metadata_modified: Option<SystemTime>,
-    /// Not chosen by the settings.
-    excluded: bool,
-}
 
 /// What the harvester is made of.
 pub(crate) struct Harvester {
@@ -75,6 +66,8 @@ pub(crate) struct Harvester {
     touched: Vec<usize>,
     /// A closed batch that found the queue full.
     ready: Option<Batch>,
+    /// Since when the queue has been full.
+    stuck: Option<Instant>,
     spare: Vec<Batch>,
     outstanding: usize,
     batches: mpsc::Sender<Batch>,
@@ -82,6 +75,16 @@ pub(crate) struct Harvester {
     watch: Watch,
     bell: Arc<Bell>,
     buffer: Vec<u8>,
+    spool: Spool,
+    node: Node,
+    asked: Receiver<Question>,
+    /// Processor time, and when it was looked at.
+    cpu: Option<(Instant, f64)>,
+    /// Files came or went: what is held open is to be counted.
+    rotated: bool,
+    /// Every log that the registry knows was found or added.
+    swept: bool,
+    begun: Instant,
     unsaved: bool,
     saved: Instant,
     next_scan: Instant,
@@ -99,6 +102,9 @@ pub(crate) struct Parts {
     pub(crate) state: State,
     pub(crate) batches: mpsc::Sender<Batch>,
     pub(crate) acked: Receiver<Batch>,
+    pub(crate) spool: Spool,
+    pub(crate) node: Node,
+    pub(crate) asked: Receiver<Question>,
     pub(crate) bell: Arc<Bell>,
     pub(crate) stop: Shutdown,
 }
@@ -107,6 +113,7 @@ impl Harvester {
     /// A harvester that has not looked at anything yet.
     pub(crate) fn new(parts: Parts) -> Self {
         let now = Instant::now();
+        let watch = if parts.config.inotify { Watch::new() } else { Watch::polling() };
         Self {
             config: parts.config,
             rules: parts.rules,
@@ -121,13 +128,21 @@ impl Harvester {
             batch: Batch::default(),
             touched: Vec::new(),
             ready: None,
+            stuck: None,
             spare: Vec::new(),
             outstanding: 0,
             batches: parts.batches,
             acked: parts.acked,
-            watch: Watch::new(),
+            watch,
             bell: parts.bell,
             buffer: vec![0; QUANTUM_BYTES],
+            spool: parts.spool,
+            node: parts.node,
+            asked: parts.asked,
+            cpu: None,
+            rotated: false,
+            swept: false,
+            begun: now,
             unsaved: false,
             saved: now,
             next_scan: now,
@@ -154,8 +169,14 @@ impl Harvester {
             for slot in std::mem::take(&mut self.watch.woken) {
                 self.schedule_at(slot, now, POLL_MIN);
             }
-            let busy = self.turns();
+            let rest = self.rest(now);
+            let mut busy = rest.is_none() && self.turns();
             self.flush();
+            busy |= self.fill_spool(now);
+            if std::mem::take(&mut self.rotated) {
+                self.limit_held();
+            }
+            self.answer();
             if self.unsaved && self.saved.elapsed() >= REGISTRY_INTERVAL {
                 self.save(true);
             }
@@ -164,6 +185,7 @@ impl Harvester {
             }
             if !busy {
                 let timeout = self.next_deadline().saturating_duration_since(Instant::now());
+                let timeout = rest.map_or(timeout, |rest| timeout.max(rest.min(REST_MAX)));
                 self.watch.wait(&self.bell, timeout);
             }
         }
@@ -202,7 +224,6 @@ impl Harvester {
 
     /// Finds new logs. What is gone is noticed when its log is looked at.
     fn scan(&mut self, now: Instant) {
-        self.next_scan = now + self.config.scan_interval;
         let mut found = Vec::new();
         let mut complete = true;
         if let Some(root) = &self.config.docker_root {
@@ -216,9 +237,13 @@ impl Harvester {
                 }
             }
         }
-        for pattern in &self.config.paths {
-            discover::files(pattern, &mut found);
+        discover::files(&self.config.paths, &mut found);
+        if let Some(root) = self.config.docker_root.as_deref().and_then(|root| root.canonicalize().ok()) {
+            // A glob that reaches into Docker's folders finds what is followed already.
+            found.retain(|log| log.kind == Kind::Docker || !log.live.starts_with(&root));
         }
+        let told = self.watch.tells_of_root() && self.config.paths.is_empty();
+        self.next_scan = now + self.config.scan_interval * if told { SCAN_TOLD } else { 1 };
         for log in found {
             if !self.by_key.contains_key(&log.key) {
                 self.add(log, now);
@@ -229,10 +254,14 @@ impl Harvester {
             let gone: Vec<String> = self.unclaimed.keys().cloned().collect();
             for key in gone {
                 if let Some(entry) = self.unclaimed.remove(&key) {
-                    let log = FoundLog { kind: entry.kind, key: key.clone(), live: entry.path.clone() };
+                    let log = FoundLog { kind: entry.kind, key: key.clone(), live: entry.path.clone(), history: false };
                     self.unclaimed.insert(key, entry);
                     self.add(log, now);
                 }
+            }
+            if !self.swept {
+                self.swept = true;
+                self.spool.sweep();
             }
         }
     }
@@ -242,6 +271,17 @@ impl Harvester {
             Some(entry) => Stream::resume(entry, log.live.clone()),
             None => Stream::new(log.kind, log.key.clone(), log.live.clone()),
         };
+        if log.history {
+            stream.chain.read_history();
+        }
+        for base in stream.chain.not_open() {
+            let copy = self.spool.claim(CopyOf::new(&log.key, base));
+            let used = copy.and_then(|copy| copy.map_or(Ok(true), |copy| stream.chain.use_copy(base, copy)));
+            if let Err(error) = used {
+                self.counters.io_errors.inc();
+                tracing::warn!(%error, log = %log.key, "a spooled file cannot be read");
+            }
+        }
         stream.describe(None, &self.rules);
         let index = self.slots.iter().position(Option::is_none).unwrap_or(self.slots.len());
         if index == self.slots.len() {
@@ -249,19 +289,7 @@ impl Harvester {
         }
         self.watch.log(index, &log.live);
         self.serial += 1;
-        let wait = if log.kind == Kind::Docker { METADATA_WAIT } else { Duration::ZERO };
-        self.slots[index] = Some(Slot {
-            stream,
-            serial: self.serial,
-            next: now,
-            interval: POLL_MIN,
-            tried: None,
-            touched: false,
-            metadata_next: now,
-            metadata_until: now + wait,
-            metadata_modified: None,
-            excluded: false,
-        });
+        self.slots[index] = Some(Slot::new(&log, stream, self.serial, now));
         self.by_key.insert(log.key, index);
         self.schedule_at(index, now, POLL_MIN);
     }
@@ -290,20 +318,23 @@ impl Harvester {
     fn turn(&mut self, index: usize, now: Instant) -> bool {
         let Some(slot) = self.slots[index].as_mut() else { return false };
         let watch = &mut self.watch;
+        slot.error = None;
         match slot.stream.chain.look(&mut || watch.created(index)) {
             Ok(Look::Same) => {}
             Ok(Look::Changed) => {
                 slot.stream.unsaved = true;
                 slot.tried = None;
+                self.rotated = true;
             }
             Err(error) => {
                 self.counters.io_errors.inc();
+                slot.error = Some(format!("cannot look at it: {error}"));
                 tracing::debug!(%error, log = %slot.stream.chain.path().display(), "cannot look at log");
             }
         }
         if slot.stream.kind == Kind::Docker && now >= slot.metadata_next {
             let until = slot.metadata_until;
-            describe(slot, &self.rules, &self.config, now);
+            slot.describe(&self.rules, &self.config, now);
             if slot.stream.metadata.is_none() && now < until {
                 let again = now + POLL_MIN;
                 self.schedule_at(index, again, POLL_MIN);
@@ -322,12 +353,16 @@ impl Harvester {
                 }
                 Err(error) => {
                     self.counters.io_errors.inc();
+                    slot.error = Some(format!("cannot read it: {error}"));
                     tracing::warn!(%error, log = %slot.stream.chain.path().display(), "cannot read log");
                 }
             }
         }
         if may_read && !more && slot.stream.waits() {
             moved |= slot.stream.give_up_waiting(now, &mut self.batch, &self.rules, &self.counters);
+        }
+        if slot.stream.chain.lag() == 0 {
+            slot.caught_up = now;
         }
         if moved && !slot.touched {
             slot.touched = true;
@@ -337,8 +372,15 @@ impl Harvester {
             self.release(index);
             return false;
         }
-        let interval = if moved || more { POLL_MIN } else { (slot.interval * 2).min(POLL_MAX) };
+        let idle = slot.stream.kind == Kind::Docker && slot.interval >= POLL_MAX && !moved && !more;
+        let told = self.watch.idle(index, slot.stream.chain.path(), idle) && slot.told;
+        slot.told = idle;
+        let longest = if told { POLL_TOLD } else { POLL_MAX };
+        let interval = if moved || more { POLL_MIN } else { (slot.interval * 2).min(longest) };
         let mut at = if more { now } else { now + interval };
+        if interval > POLL_GRID {
+            at = on_grid(self.begun, at);
+        }
         if let Some(ends) = slot.stream.patience_ends() {
             // Not before the next tick: while the queue is full, patience may have ended long ago.
             at = at.min(ends.max(now + POLL_MIN));
@@ -356,6 +398,9 @@ impl Harvester {
         if let Some(slot) = self.slots[index].take() {
             self.by_key.remove(&slot.stream.key);
             self.watch.forget(index);
+            for base in slot.stream.chain.spooled() {
+                self.spool.remove(CopyOf::new(&slot.stream.key, base));
+            }
             self.unsaved = true;
         }
     }
@@ -407,8 +452,14 @@ impl Harvester {
     fn offer(&mut self) {
         let Some(batch) = self.ready.take() else { return };
         match self.batches.try_send(batch) {
-            Ok(()) => self.outstanding += 1,
-            Err(TrySendError::Full(batch) | TrySendError::Closed(batch)) => self.ready = Some(batch),
+            Ok(()) => {
+                self.outstanding += 1;
+                self.stuck = None;
+            }
+            Err(TrySendError::Full(batch) | TrySendError::Closed(batch)) => {
+                self.ready = Some(batch);
+                self.stuck.get_or_insert_with(Instant::now);
+            }
         }
     }
 
@@ -429,6 +480,9 @@ impl Harvester {
         {
             slot.stream.acknowledge(mark.safe);
             slot.stream.in_flight -= 1;
+            for base in slot.stream.chain.take_spool_done() {
+                self.spool.remove(CopyOf::new(&slot.stream.key, base));
+            }
             self.unsaved = true;
         }
     }
@@ -454,15 +508,6 @@ impl Harvester {
         self.saved = Instant::now();
     }
 
-    fn set_gauges(&mut self, now: Instant) {
-        self.next_gauges = now + GAUGE_INTERVAL;
-        let slots = || self.slots.iter().flatten();
-        self.counters.logs.set(slots().count() as i64);
-        self.counters.lag_bytes.set(slots().map(|slot| slot.stream.chain.lag()).sum::<u64>() as i64);
-        self.counters.held_bytes.set(slots().map(|slot| slot.stream.chain.held()).sum::<u64>() as i64);
-        self.counters.watched.set(self.watch.len() as i64);
-    }
-
     /// Sends what is in the open batch, waits for acknowledgements, and writes the registry for the last time.
     fn drain(&mut self) {
         let deadline = Instant::now() + self.config.drain;
@@ -486,19 +531,8 @@ impl Harvester {
     }
 }
 
-/// Reads `config.v2.json` if it is new, and decides whether the container is shipped.
-fn describe(slot: &mut Slot, rules: &Rules, config: &Config, now: Instant) {
-    let Some(folder) = slot.stream.chain.path().parent().map(Path::to_owned) else { return };
-    let path = folder.join("config.v2.json");
-    let modified = std::fs::metadata(&path).and_then(|metadata| metadata.modified()).ok();
-    if modified.is_some() && modified != slot.metadata_modified {
-        // A file that is being written is read again at the next look.
-        if let Ok(metadata) = Metadata::read(&path) {
-            slot.metadata_modified = modified;
-            slot.excluded = !config.choice.takes(&metadata);
-            slot.stream.describe(Some(metadata), rules);
-        }
-    }
-    let found = slot.stream.metadata.is_some();
-    slot.metadata_next = if found || now >= slot.metadata_until { now + METADATA_INTERVAL } else { now };
+/// The next moment at which idle logs are looked at together.
+fn on_grid(begun: Instant, at: Instant) -> Instant {
+    let past = at.duration_since(begun).as_nanos() % POLL_GRID.as_nanos();
+    at + POLL_GRID - Duration::from_nanos(past as u64)
 }

@@ -47,7 +47,12 @@ impl AccessFlags {
         };
         let user = self.user.clone().unwrap_or_default();
         let password = if user.is_empty() { String::new() } else { secret(&self.password_file, "WEIR_PASSWORD")? };
-        Ok(Credentials { user, password, api_key: secret(&self.api_key_file, "WEIR_API_KEY")? })
+        Ok(Credentials {
+            user,
+            password,
+            api_key: secret(&self.api_key_file, "WEIR_API_KEY")?,
+            ..Credentials::default()
+        })
     }
 
     fn tls(&self) -> TlsFiles {

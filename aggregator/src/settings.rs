@@ -197,6 +197,7 @@ impl Settings {
             user: self.output_user.clone(),
             password: self.output_password.clone(),
             api_key: self.output_api_key.clone(),
+            ..Credentials::default()
         };
         let output_files = TlsFiles {
             cert: path(&self.output_cert),

@@ -9,6 +9,7 @@
 
 pub mod access;
 pub mod aggs;
+pub mod alerts;
 pub mod error;
 pub mod http;
 mod journal;
@@ -54,8 +55,16 @@ pub async fn run(
     let own = config.own_user.as_ref().map(|(user, password)| (user.as_str(), password.as_str()));
     let gate = access::gate::Gate::open(&config.access_file, own, &config.data_dir).map_err(store::OpenError::Other)?;
     let state = Arc::new(search::state::State::default());
-    let shared = http::Shared { config, all: Arc::clone(&store), state, gate, metrics, health, shutdown };
-    http::serve(listener, Arc::new(shared)).await;
+    let alerts = alerts::Alerts::open(&config.alerts, config.alerts_builtin, &config.data_dir);
+    let alerts = alerts.map_err(store::OpenError::Other)?;
+    let shared = http::Shared { config, all: Arc::clone(&store), state, gate, alerts, metrics, health, shutdown };
+    let shared = Arc::new(shared);
+    let watching = tokio::spawn(alerts::run(Arc::clone(&shared)));
+    http::serve(listener, shared).await;
+    // It ends with the shutdown; what it holds of the store must be gone before that closes.
+    if let Err(error) = watching.await {
+        tracing::error!(%error, "the alerts broke down");
+    }
     tokio::task::spawn_blocking(move || store.close())
         .await
         .map_err(|error| store::OpenError::Other(error.to_string()))?;

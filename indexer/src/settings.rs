@@ -47,6 +47,15 @@ pub struct Settings {
     pub connections_max: usize,
     /// Most connections of one address. Behind a swarm's ingress all clients can have one address.
     pub connections_per_peer_max: usize,
+    /// Files of alert rules and receivers, or folders of them; see docs/alerts.md.
+    #[serde(deserialize_with = "list")]
+    pub alerts: Vec<String>,
+    /// The rules that come with weir are on.
+    pub alerts_builtin: bool,
+    /// How often alert rules are evaluated.
+    pub alerts_interval: Span,
+    /// Address of the page as people reach it, for links in messages.
+    pub public_url: String,
     /// Listen beyond loopback without TLS and credentials.
     pub insecure: bool,
     /// Partitions that were closed longer ago than this are dropped; 0 keeps them until there is no room.
@@ -91,6 +100,10 @@ impl Default for Settings {
             cors_origins: Vec::new(),
             connections_max: 1_024,
             connections_per_peer_max: 512,
+            alerts: Vec::new(),
+            alerts_builtin: true,
+            alerts_interval: Span(Duration::from_secs(30)),
+            public_url: String::new(),
             insecure: false,
             retention_days: 30,
             max_bytes: None,
@@ -127,6 +140,14 @@ pub struct Config {
     pub connections_max: usize,
     /// See [`Settings::connections_per_peer_max`].
     pub connections_per_peer_max: usize,
+    /// See [`Settings::alerts`].
+    pub alerts: Vec<PathBuf>,
+    /// See [`Settings::alerts_builtin`].
+    pub alerts_builtin: bool,
+    /// See [`Settings::alerts_interval`].
+    pub alerts_interval: Duration,
+    /// See [`Settings::public_url`].
+    pub public_url: String,
     /// See [`Settings::retention_days`].
     pub retention: Option<Duration>,
     /// See [`Settings::max_bytes`].
@@ -188,6 +209,13 @@ impl Settings {
         match Book::load(&access_file) {
             Ok(book) => somebody = !book.is_empty(),
             Err(problem) => wrong("access_file", problem, "`weir users` and `weir tokens` write it"),
+        }
+        let alerts: Vec<PathBuf> = self.alerts.iter().map(PathBuf::from).collect();
+        for mistake in crate::alerts::load::load(&alerts, self.alerts_builtin).err().unwrap_or_default() {
+            wrong("alerts", mistake.to_string(), "");
+        }
+        if self.alerts_interval.get() < Duration::from_secs(1) {
+            wrong("alerts_interval", "too short".to_owned(), "at least 1s");
         }
         for origin in &self.cors_origins {
             let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
@@ -266,6 +294,10 @@ impl Settings {
             tls,
             own_user: self.username.clone().zip(self.password.clone()),
             access_file,
+            alerts,
+            alerts_builtin: self.alerts_builtin,
+            alerts_interval: self.alerts_interval.get(),
+            public_url: self.public_url.trim_end_matches('/').to_owned(),
             cors_origins: self.cors_origins.clone(),
             connections_max: self.connections_max,
             connections_per_peer_max: self.connections_per_peer_max,

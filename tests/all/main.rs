@@ -3,6 +3,7 @@
 //! `support` is what they are made of. What a machine cannot run (no root, no Docker, no network) prints
 //! `left out: … because …` and passes; `tests/run` repeats those lines at the end.
 
+mod alerts;
 mod bad_input;
 mod demo;
 mod deploy;

@@ -18,7 +18,7 @@ fn elasticsearch_py_9() {
 }
 
 fn run(major: u32) {
-    let python = match environment(major) {
+    let python = match python_with("elasticsearch", &major.to_string()) {
         Ok(python) => python,
         Err(why) => return say::left_out(&format!("real_client {major}.x"), &why),
     };
@@ -36,12 +36,12 @@ fn run(major: u32) {
     weir.check_alive();
 }
 
-/// The Python of an environment that has the client; made when it is not there.
-fn environment(major: u32) -> Result<PathBuf, String> {
-    let folder = kept().join(format!("python-elasticsearch-{major}"));
+/// The Python of an environment that has a package of PyPI in a version that begins so; made when it is not there.
+pub fn python_with(package: &str, version: &str) -> Result<PathBuf, String> {
+    let folder = kept().join(format!("python-{package}-{version}"));
     let python = folder.join("bin/python");
     let works = |python: &Path| {
-        let check = format!("import elasticsearch; assert elasticsearch.__version__[0] == {major}");
+        let check = format!("import importlib.metadata as m; assert m.version('{package}').startswith('{version}.')");
         Command::new(python).args(["-c", &check]).output().is_ok_and(|output| output.status.success())
     };
     if works(&python) {
@@ -50,11 +50,11 @@ fn environment(major: u32) -> Result<PathBuf, String> {
     if which("python3").is_none() {
         return Err("there is no python3".to_owned());
     }
-    say::progress("real_client", &format!("pip install elasticsearch {major}.x"));
+    say::progress("python", &format!("pip install {package} {version}"));
     step(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
-    let wanted = format!("elasticsearch>={major},<{}", major + 1);
+    let wanted = format!("{package}=={version}.*");
     step(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", &wanted]))?;
-    if works(&python) { Ok(python) } else { Err(format!("the installed client is not {major}.x")) }
+    if works(&python) { Ok(python) } else { Err(format!("the installed {package} is not {version}")) }
 }
 
 fn step(command: &mut Command) -> Result<(), String> {

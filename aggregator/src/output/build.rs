@@ -101,7 +101,12 @@ fn elasticsearch(options: &mut Options<'_>, surroundings: &Surroundings) -> Opti
     let files = TlsFiles { cert: path(options, "ssl_certificate"), key: path(options, "ssl_key"), ca, crl: None };
     verifies(options);
     let api_key = text(options, "api_key");
-    let credentials = Credentials { user: text(options, "user"), password: text(options, "password"), api_key };
+    let credentials = Credentials {
+        user: text(options, "user"),
+        password: text(options, "password"),
+        api_key,
+        ..Credentials::default()
+    };
     let timeout = options.whole("timeout").map_or(ANSWER_TIME_MAX, |(seconds, _)| Duration::from_secs(seconds.max(1)));
     let mut bulk = surroundings.bulk.clone();
     if let Some((seconds, _)) = options.whole("retry_max_interval") {

@@ -88,6 +88,8 @@ pub struct Credentials {
     pub password: String,
     /// An API key: `id:key`, or that in base64 already.
     pub api_key: String,
+    /// A bearer token.
+    pub bearer: String,
 }
 
 /// Says only which there are: what is printed ends in logs.
@@ -160,6 +162,7 @@ impl Host {
                 let key = if api_key.contains(':') { base64::encode(api_key.as_bytes()) } else { api_key.clone() };
                 Some(format!("ApiKey {key}"))
             }
+            (_, Credentials { bearer, .. }) if !bearer.is_empty() => Some(format!("Bearer {bearer}")),
             (_, Credentials { user, password, .. }) if !user.is_empty() => Some(basic(user, password)),
             (Some(user), _) => Some(format!("Basic {}", base64::encode(user.as_bytes()))),
             _ => None,

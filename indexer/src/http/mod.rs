@@ -10,6 +10,7 @@ mod reply;
 mod server;
 mod stall;
 
+mod alerts;
 mod analyze;
 mod api;
 mod async_search;
@@ -78,6 +79,7 @@ pub static ENDPOINTS: &[&[Endpoint]] = &[
     async_search::ENDPOINTS,
     delete_by_query::ENDPOINTS,
     api::ENDPOINTS,
+    alerts::ENDPOINTS,
     patterns::ENDPOINTS,
     pipelines::ENDPOINTS,
     status::ENDPOINTS,
@@ -97,6 +99,8 @@ pub struct Shared {
     pub(crate) state: Arc<State>,
     /// Users, tokens and sessions.
     pub gate: Gate,
+    /// Rules, what fires, silences.
+    pub alerts: crate::alerts::Alerts,
     /// Counters, for `/metrics`.
     pub metrics: weir_daemon::Metrics,
     /// Present troubles, for `/health` and `_cluster/health`.

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { open } from './support/browser.mjs';
+import { built, open } from './support/browser.mjs';
 import { freePort } from './support/weir.mjs';
 
 /** How long the demo logs before pictures are taken, in milliseconds: its ledger is written once a minute. */
@@ -10,11 +10,13 @@ const WARM_UP = 75_000;
 /** A picture that is larger is too large for a page that people load, in bytes. */
 const MOST_BYTES = 200_000;
 const DESK = { viewport: { width: 1280, height: 780 } };
+/** For screens that are full of text. */
+const SMALL = { viewport: { width: 1100, height: 600 } };
 const PHONE = { viewport: { width: 360, height: 720 }, isMobile: true, hasTouch: true, deviceScaleFactor: 1.5 };
 
 /** Name, address, how the window is, and what is done before the picture. */
 const PICTURES = [
-  ['lines', '#/logs?from=now-5m', { ...DESK, colorScheme: 'dark' }, async (page) => {
+  ['lines', '#/logs?from=now-5m', { ...SMALL, colorScheme: 'dark' }, async (page) => {
     await page.locator('.legend').getByText('dropped').waitFor();
   }],
   ['line', '#/logs?from=now-5m&q=log.level%3A+error+and+Traceback', { ...DESK, colorScheme: 'light' }, async (page) => {
@@ -24,7 +26,7 @@ const PICTURES = [
   ['patterns', '#/patterns?from=now-5m', { ...DESK, colorScheme: 'dark' }, async (page) => {
     await page.locator('table.patterns tbody tr').first().waitFor();
   }],
-  ['pipelines', '#/pipelines?from=now-5m&q=service.name%3A+shop_nginx', { ...DESK, colorScheme: 'light' }, async (page) => {
+  ['pipelines', '#/pipelines?from=now-5m&q=service.name%3A+shop_nginx', { ...SMALL, colorScheme: 'light' }, async (page) => {
     await page.locator('.filetabs button', { hasText: 'nginx' }).click();
     await page.locator('.outcomes button').first().click();
     await page.locator('.steps .filter').first().waitFor();
@@ -50,6 +52,7 @@ try {
     if (names.length > 0 && !names.includes(name)) continue;
     const context = await browser.newContext(options);
     const page = await context.newPage();
+    await built(page, `http://127.0.0.1:${search}`);
     page.setDefaultTimeout(60_000);
     await page.goto(`http://127.0.0.1:${search}/${hash}`);
     await prepare(page);

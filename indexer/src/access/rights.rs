@@ -89,6 +89,8 @@ const RIGHTS: &[(&str, &str, Right)] = &[
     ("GET", "/_cat/aliases*", Right::Read),
     ("GET", "/_nodes*", Right::Read),
     ("GET", "/api/*", Right::Read),
+    // Pipeline files may hold what readers are not to see.
+    ("GET", "/api/pipelines", Right::Admin),
     ("POST", "/api/patterns", Right::Read),
     ("POST", "/api/fields/*", Right::Read),
     ("*", "/api/searches*", Right::Read),

@@ -35,7 +35,7 @@ export async function visit(browser, weir, hash = '', options = {}) {
 }
 
 /** Where WEIR_UI_DIST names a folder that `npm run build` made, the page comes from there: no cargo build between two tries. */
-async function built(page, url) {
+export async function built(page, url) {
   const folder = process.env.WEIR_UI_DIST;
   if (!folder) return;
   await page.route((address) => address.origin === url && (address.pathname === '/' || address.pathname.startsWith('/_ui/')), (route) =>

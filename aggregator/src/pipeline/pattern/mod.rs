@@ -85,7 +85,7 @@ impl Pattern {
     pub fn is_match(&self, text: &str) -> bool {
         match &self.kind {
             Kind::Whole(whole) => text == whole,
-            Kind::Line(line) => text == line || line_at(text, line, 0).is_some(),
+            Kind::Line(line) => text == line || text.len() > line.len() && line_at(text, line, 0).is_some(),
             Kind::Begin(begin) => text.starts_with(begin.as_str()),
             Kind::Within(finder) => finder.find(text.as_bytes()).is_some(),
             Kind::Regex(regex) => regex.is_match(text),

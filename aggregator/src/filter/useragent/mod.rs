@@ -1,7 +1,7 @@
 //! `useragent`: which program, system and device an HTTP client says it is.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use super::json::tags_on_failure;
 use super::{Filter, Outcome, Scratch};
@@ -11,6 +11,8 @@ use crate::pipeline::pattern::Pattern;
 
 /// The expressions there are without a file.
 const REGEXES: &str = include_str!("regexes.yaml");
+/// The same, read once for all filters of all pipelines.
+static BUILT_IN: LazyLock<Result<Arc<Regexes>, String>> = LazyLock::new(|| Regexes::parse(REGEXES).map(Arc::new));
 /// A file of expressions has at most so many bytes.
 const FILE_BYTES_MAX: u64 = 4 << 20;
 /// Answers that are remembered; a service is asked by some thousands of different clients. All are forgotten when there
@@ -23,7 +25,7 @@ struct UserAgent {
     target: Option<FieldPath>,
     prefix: String,
     ecs: bool,
-    regexes: Regexes,
+    regexes: Arc<Regexes>,
     remembered: Mutex<HashMap<Text, Arc<Answer>>>,
     tags: Vec<String>,
 }
@@ -64,17 +66,13 @@ pub(super) fn build(options: &mut Options<'_>) -> Option<Box<dyn Filter>> {
     let target = options.field("target").or_else(|| ecs.then(|| FieldPath::of(&["user_agent"])));
     let prefix = options.text("prefix").map(|(text, _)| text).unwrap_or_default();
     options.whole("lru_cache_size");
-    let text = match options.text("regexes") {
-        None => Some(REGEXES.to_owned()),
-        Some((path, span)) => match read(&path) {
-            Ok(text) => Some(text),
-            Err(error) => {
-                options.error(&span, format!("cannot read {path}: {error}"), "");
-                None
-            }
-        },
+    let regexes = match options.text("regexes") {
+        None => BUILT_IN.clone(),
+        Some((path, _)) => read(&path)
+            .map_err(|error| format!("cannot read {path}: {error}"))
+            .and_then(|text| Regexes::parse(&text).map(Arc::new)),
     };
-    let regexes = match Regexes::parse(&text?) {
+    let regexes = match regexes {
         Ok(regexes) => regexes,
         Err(problem) => {
             let span = options.span();

@@ -5,5 +5,10 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     let Some((option, line)) = filter::split(data) else { return };
-    filter::run(format!(r#"date {{ match => [ "message", '{option}', "ISO8601", "UNIX", "UNIX_MS", "TAI64N" ] timezone => "Europe/Berlin" }}"#), line);
+    filter::run(
+        format!(
+            r#"date {{ match => [ "message", '{option}', "ISO8601", "UNIX", "UNIX_MS", "TAI64N" ] timezone => "Europe/Berlin" }}"#
+        ),
+        line,
+    );
 });

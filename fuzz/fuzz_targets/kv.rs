@@ -5,5 +5,10 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     let Some((option, line)) = filter::split(data) else { return };
-    filter::run(format!(r#"kv {{ field_split => '{option}' recursive => true allow_empty_values => true trim_value => '<>' }}"#), line);
+    filter::run(
+        format!(
+            r#"kv {{ field_split => '{option}' recursive => true allow_empty_values => true trim_value => '<>' }}"#
+        ),
+        line,
+    );
 });

@@ -19,6 +19,8 @@ mod cri;
 mod discover;
 mod docker;
 mod escape;
+#[doc(hidden)]
+pub mod fuzzing;
 mod harvest;
 mod identity;
 #[cfg(test)]

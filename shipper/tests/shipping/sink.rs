@@ -88,16 +88,21 @@ impl Sink {
 
     /// Everything that is stored, source by source in the order of positions.
     pub fn documents(&self) -> Vec<Value> {
+        self.documents_where(|_| true)
+    }
+
+    /// What is stored and wanted, in the same order.
+    pub fn documents_where(&self, wanted: impl Fn(&Value) -> bool) -> Vec<Value> {
         let sources = self.shared.sources.lock().unwrap();
-        sources.values().flat_map(|source| source.documents.values().cloned()).collect()
+        let documents = sources.values().flat_map(|source| source.documents.values());
+        documents.filter(|value| wanted(value)).cloned().collect()
     }
 
     /// The messages of one container (all when empty), without our own records, source by source.
     pub fn messages(&self, container: &str) -> Vec<String> {
         let of_container = |value: &Value| container.is_empty() || value["container"]["id"] == container;
-        let documents = self.documents().into_iter();
-        let documents = documents.filter(|value| of_container(value) && value.get("event").is_none());
-        documents.map(|value| value["message"].as_str().unwrap().to_owned()).collect()
+        let documents = self.documents_where(|value| of_container(value) && value.get("event").is_none());
+        documents.into_iter().map(|value| value["message"].as_str().unwrap().to_owned()).collect()
     }
 
     /// How many messages are stored, without our own records.
@@ -134,12 +139,12 @@ impl Sink {
 
     /// What the node watch has warned of.
     pub fn warnings(&self) -> Vec<Value> {
-        self.documents().into_iter().filter(|value| value["event"]["dataset"] == "weir.node").collect()
+        self.documents_where(|value| value["event"]["dataset"] == "weir.node")
     }
 
     /// Our own records of losses.
     pub fn gaps(&self) -> Vec<Value> {
-        self.documents().into_iter().filter(|value| value["event"]["dataset"] == "weir.gap").collect()
+        self.documents_where(|value| value["event"]["dataset"] == "weir.gap")
     }
 
     /// Waits until `wanted` holds for the sink.

@@ -130,11 +130,13 @@ fn handshakes_are_refused_for_every_reason_there_is() {
         for version in ["-tls1", "-tls1_1"] {
             // Without the lowered level openssl itself would refuse to offer it.
             let text = s_client(&folder, address, &[&[version, "-cipher", "ALL:@SECLEVEL=0"], &good[..]].concat());
-            assert!(text.contains("alert protocol version"), "{version} to {address}: {text}");
+            let told = text.contains("alert protocol version") || text.contains("alert handshake failure");
+            assert!(told && !text.contains("HTTP/1.1"), "{version} to {address}: {text}");
         }
         for (name, folder_of, alert) in [
             ("", "", "certificate required"),
-            ("shipper", "strange", "unknown ca"),
+            // Both authorities have one name: it is the signature that is wrong.
+            ("shipper", "strange", "decrypt error"),
             ("ended", "certs", "certificate expired"),
             ("other", "certs", "certificate revoked"),
         ] {
@@ -151,7 +153,7 @@ fn handshakes_are_refused_for_every_reason_there_is() {
         }
         // A client that does not know the authority does not go on.
         let text = s_client(&folder, address, &[&["-CAfile", "strange/ca.pem"], &good[..]].concat());
-        assert!(text.contains("unable to get local issuer") || text.contains("self-signed"), "{address}: {text}");
+        assert!(text.contains("verify error"), "{address}: {text}");
 
         slow.set_read_timeout(Some(CUT_OFF)).unwrap();
         let read = (&slow).read(&mut [0; 16]);
@@ -178,7 +180,7 @@ fn handshakes_are_refused_for_every_reason_there_is() {
     let (code, text) = with("shipper");
     assert!(code == Some(0) && text.contains("\"count\":"), "{code:?} {text}");
     // 60: the server's certificate cannot be verified; 35 and 56: the server ended the handshake or the connection.
-    assert_eq!(curl(&folder, search, &["--cacert", "strange/ca.pem"]).0, Some(60));
+    assert!(matches!(curl(&folder, search, &["--cacert", "strange/ca.pem"]).0, Some(35 | 60)));
     assert!(matches!(curl(&folder, search, &["--cacert", "certs/ca.pem"]).0, Some(35 | 56)));
     for name in ["ended", "other"] {
         assert!(matches!(with(name).0, Some(35 | 56)), "{name}");

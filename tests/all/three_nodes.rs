@@ -1,4 +1,4 @@
-//! A swarm of three real engines, the stack file, and a service on every node that logs 100,000 numbered lines, while a
+//! A swarm of three real engines, the stack files with TLS, and a service on every node that logs 100,000 numbered lines, while a
 //! worker loses its power and returns, a cable is pulled for 30 s, the indexer's task is killed, everything is updated to
 //! another image, a pipeline is changed, and a fourth node joins. In the end the index holds exactly the lines that the
 //! nodes' log files hold and the policy keeps, and what each role took is printed beside its limits.
@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::support::cluster::{Cluster, own};
+use super::support::cluster::Cluster;
 use super::support::docker::BUSYBOX;
-use super::support::{alone, http, images, repository, say, until};
+use super::support::{alone, images, repository, say, until};
 
 /// Every task is scheduled, started and found healthy.
 const HEALTHY: Duration = Duration::from_secs(240);
@@ -63,7 +63,16 @@ fn three_nodes_lose_nothing_and_double_nothing() {
     let mut usage = Usage::default();
     (1..=3).for_each(|node| load(&swarm, node, &images));
     swarm.engine(1).docker(&["node", "update", "--label-add", "weir.indexer=true", &swarm.name(1)]);
-    deploy(&swarm, &[]);
+    let secrets = folder.path().join("secret");
+    let made = Command::new(repository().join("deploy/secrets"))
+        .args(["--weir", env!("CARGO_BIN_EXE_weir"), "--dir"])
+        .arg(&secrets)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "deploy/secrets: {}", String::from_utf8_lossy(&made.stderr));
+    let secrets = secrets.display().to_string();
+    let first = [("WEIR_SECRETS_DIR", &*secrets)];
+    deploy(&swarm, &first);
     say::progress("three_nodes", "three engines are a swarm; docker stack deploy");
     until("every role to be healthy on every node", HEALTHY, || healthy(&swarm, &["shipper", "aggregator", "indexer"]));
     let script = SERVICE
@@ -110,14 +119,14 @@ fn three_nodes_lose_nothing_and_double_nothing() {
     usage.look(&swarm);
 
     say::progress("three_nodes", "a rolling update to a second image");
-    deploy(&swarm, &[("WEIR_IMAGE", "weir:test2"), ("WEIR_SHIPPER_IMAGE", "weir-shipper:test2")]);
+    let second = [&first[..], &[("WEIR_IMAGE", "weir:test2"), ("WEIR_SHIPPER_IMAGE", "weir-shipper:test2")]].concat();
+    deploy(&swarm, &second);
     updated(&swarm, &["shipper", "aggregator", "indexer"]);
 
     say::progress("three_nodes", "a changed pipeline: one command");
     let own_file = folder.path().join("own.conf");
     fs::write(&own_file, "filter { mutate { add_field => { \"[labels][pipeline]\" => \"second\" } } }\n").unwrap();
     let own_file = own_file.display().to_string();
-    let second = [("WEIR_IMAGE", "weir:test2"), ("WEIR_SHIPPER_IMAGE", "weir-shipper:test2")];
     deploy(&swarm, &[&second[..], &[("WEIR_PIPELINES", "2"), ("WEIR_PIPELINES_FILE", &own_file)]].concat());
     updated(&swarm, &["aggregator"]);
     usage.look(&swarm);
@@ -134,9 +143,10 @@ fn three_nodes_lose_nothing_and_double_nothing() {
         assert_eq!(numbers.len(), LINES as usize, "node {} has not written every number", node + 1);
     }
     let indexer = container(&swarm, 1, "weir_indexer").unwrap();
-    expect_exactly(&swarm, &indexer, &kept);
-    let query = json!({"query": {"term": {"labels.pipeline": "second"}}});
-    let changed = swarm.inside(1, &indexer, || http::post(own(9200), "/logs-weir/_count", &query)).unwrap();
+    let indexer = Indexer { swarm: &swarm, container: indexer, secrets };
+    expect_exactly(&indexer, &kept);
+    let changed =
+        indexer.post("/logs-weir/_count", &json!({"query": {"term": {"labels.pipeline": "second"}}})).unwrap();
     assert!(changed["count"].as_u64() > Some(0), "no line has met the changed pipeline: {changed}");
     println!("{}", usage.table());
 }
@@ -147,12 +157,20 @@ fn load(swarm: &Cluster, node: usize, images: &Path) {
     swarm.engine(node).docker(&["load", "-q", "-i", &images.display().to_string()]);
 }
 
-/// `docker stack deploy` of the real file.
+/// `docker stack deploy` of the real files.
 fn deploy(swarm: &Cluster, variables: &[(&str, &str)]) {
     let output = Command::new("docker")
-        .args(["stack", "deploy", "--resolve-image=never", "-c"])
-        .arg(repository().join("deploy/stack.yml"))
-        .arg("weir")
+        .args([
+            "stack",
+            "deploy",
+            "--resolve-image=never",
+            "-c",
+            "deploy/stack.yml",
+            "-c",
+            "deploy/stack.tls.yml",
+            "weir",
+        ])
+        .current_dir(repository())
         .env("DOCKER_HOST", swarm.engine(1).host())
         .envs([("WEIR_IMAGE", "weir:test"), ("WEIR_SHIPPER_IMAGE", "weir-shipper:test")])
         .envs(variables.iter().copied())
@@ -246,10 +264,10 @@ fn tag(line: &str) -> Option<Tag> {
 }
 
 /// Waits until the index holds exactly `kept`.
-fn expect_exactly(swarm: &Cluster, indexer: &str, kept: &BTreeSet<Tag>) {
+fn expect_exactly(indexer: &Indexer<'_>, kept: &BTreeSet<Tag>) {
     let (mut count, mut changed) = (0, Instant::now());
     loop {
-        let found = swarm.inside(1, indexer, everything).unwrap();
+        let found = indexer.everything().unwrap();
         let twice: Vec<_> = found.iter().filter(|(_, times)| **times > 1).take(3).collect();
         assert!(twice.is_empty(), "more than once: {twice:?}");
         let strange: Vec<_> = found.keys().filter(|tag| !kept.contains(*tag)).take(3).collect();
@@ -268,23 +286,48 @@ fn expect_exactly(swarm: &Cluster, indexer: &str, kept: &BTreeSet<Tag>) {
     }
 }
 
-/// Every numbered line of the index, and how often it is there.
-fn everything() -> Result<BTreeMap<Tag, u32>, String> {
-    let query =
-        json!({"size": 10_000, "sort": ["_doc"], "_source": ["message"], "query": {"match": {"message": WORD}}});
-    let mut page = http::post(own(9200), "/logs-weir/_search?scroll=1m", &query)?;
-    let mut found = BTreeMap::new();
-    loop {
-        let hits = page["hits"]["hits"].as_array().ok_or("no hits in the answer")?;
-        if hits.is_empty() {
-            return Ok(found);
+/// The indexer's container on node 1, asked as people ask it: with TLS, its authority, and the password.
+struct Indexer<'a> {
+    swarm: &'a Cluster,
+    container: String,
+    /// The folder of the secrets.
+    secrets: String,
+}
+
+impl Indexer<'_> {
+    /// POST of JSON, by curl in the container's network.
+    fn post(&self, path: &str, body: &Value) -> Result<Value, String> {
+        let password = fs::read_to_string(format!("{}/password", self.secrets)).map_err(|error| error.to_string())?;
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--show-error", "--fail-with-body", "--cacert", &format!("{}/ca.pem", self.secrets)]);
+        curl.args(["--user", &format!("weir:{}", password.trim_end()), "--header", "Content-Type: application/json"]);
+        curl.args(["--data", &body.to_string(), &format!("https://localhost:9200{path}")]);
+        let output = self.swarm.inside(1, &self.container, || curl.output().map_err(|error| error.to_string()))?;
+        if !output.status.success() {
+            let said = [output.stderr, output.stdout].concat();
+            return Err(format!("POST {path}: {}", String::from_utf8_lossy(&said)));
         }
-        for hit in hits {
-            let message = hit["_source"]["message"].as_str().unwrap_or_default();
-            let tag = tag(message).ok_or_else(|| format!("a line without its mark: {message:?}"))?;
-            *found.entry(tag).or_default() += 1;
+        serde_json::from_slice(&output.stdout).map_err(|error| format!("POST {path}: {error}"))
+    }
+
+    /// Every numbered line of the index, and how often it is there.
+    fn everything(&self) -> Result<BTreeMap<Tag, u32>, String> {
+        let query = json!({"match": {"message": WORD}});
+        let query = json!({"size": 10_000, "sort": ["_doc"], "_source": ["message"], "query": query});
+        let mut page = self.post("/logs-weir/_search?scroll=1m", &query)?;
+        let mut found = BTreeMap::new();
+        loop {
+            let hits = page["hits"]["hits"].as_array().ok_or("no hits in the answer")?;
+            if hits.is_empty() {
+                return Ok(found);
+            }
+            for hit in hits {
+                let message = hit["_source"]["message"].as_str().unwrap_or_default();
+                let tag = tag(message).ok_or_else(|| format!("a line without its mark: {message:?}"))?;
+                *found.entry(tag).or_default() += 1;
+            }
+            page = self.post("/_search/scroll", &json!({"scroll": "1m", "scroll_id": page["_scroll_id"]}))?;
         }
-        page = http::post(own(9200), "/_search/scroll", &json!({"scroll": "1m", "scroll_id": page["_scroll_id"]}))?;
     }
 }
 

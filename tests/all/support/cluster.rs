@@ -2,7 +2,6 @@
 //! of its own; together they are a swarm. The switch is a namespace too, so that no firewall of this machine is in the way.
 
 use std::fs::{self, File};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -170,9 +169,4 @@ fn ip(args: &[&str]) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("ip {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr).trim()))
-}
-
-/// Where a role answers inside its container.
-pub fn own(port: u16) -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], port))
 }

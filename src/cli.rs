@@ -163,7 +163,7 @@ pub enum Command {
         #[command(flatten)]
         access: AccessFlags,
         /// Address of the role's health page
-        #[arg(default_value = "http://127.0.0.1:9200/health")]
+        #[arg(env = "WEIR_HEALTH_URL", default_value = "http://127.0.0.1:9200/health")]
         url: String,
     },
 }

@@ -88,7 +88,7 @@ async fn command(cli: Cli) -> Result<ExitCode, String> {
             // The pipelines that an aggregator with the same settings would use.
             config.workbench = typed.aggregator().ok().map(|aggregator| workbench(&aggregator));
             let listener = run::listen("indexer", config.listen).await?;
-            println!("weir indexer: searches and writes on http://{}", config.listen);
+            println!("weir indexer: searches and writes on {}", address(&config));
             run::until_signal(vec![Role::indexer(config, listener, &metrics)]).await?;
         }
         Some(Command::Check { common, flags }) => return check::run(&common, &flags),
@@ -180,12 +180,18 @@ fn announce(
     }
     println!("  data       {}", indexer.data_dir.display());
     println!("  Beats      {}", aggregator.listen());
-    println!("  search     http://{}", indexer.listen);
+    println!("  search     {}", address(indexer));
     println!();
-    println!("  look       open http://{} in a browser, or: weir search 'log.level:error'", indexer.listen);
+    println!("  look       open {} in a browser, or: weir search 'log.level:error'", address(indexer));
     if demo {
         println!("  demo       a make-believe stack is logging; Ctrl-C ends it and removes what it wrote");
     }
+}
+
+/// Where the indexer answers, as a URL.
+fn address(indexer: &weir_indexer::Config) -> String {
+    let scheme = if indexer.tls.is_some() { "https" } else { "http" };
+    format!("{scheme}://{}", indexer.listen)
 }
 
 /// The make-believe stack of `--demo`, which writes into a temporary folder that goes away with it.

@@ -158,6 +158,8 @@ pub enum Command {
     Certs(CertsFlags),
     /// Print matching lines: weir search 'log.level:error AND service.name:web'
     Search(SearchFlags),
+    /// Write documents of a time range as NDJSON: weir export --since 7d -o week.ndjson.gz 'service.name:web'
+    Export(ExportFlags),
     /// Ask a running role whether it is well; exits with 1 when it is not
     Health {
         #[command(flatten)]
@@ -200,6 +202,34 @@ pub struct SearchFlags {
     #[arg(long)]
     pub json: bool,
     /// Index or pattern to search
+    #[arg(long, default_value = "logs-weir")]
+    pub index: String,
+    /// The indexer
+    #[arg(long, value_name = "URL", env = "WEIR_URL", default_value = "http://127.0.0.1:9200")]
+    pub url: String,
+    #[command(flatten)]
+    pub access: AccessFlags,
+}
+
+/// Flags of `weir export`.
+#[derive(Debug, Args)]
+pub struct ExportFlags {
+    /// The query, in Lucene's syntax
+    #[arg(default_value = "*")]
+    pub query: String,
+    /// From when on: a moment (2026-11-20, 2026-11-20T08:00:00Z), or how far back (7d) [default: the beginning]
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Until when, exclusive [default: now, and what is later by its own clock]
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+    /// File to write, gzipped when its name ends in .gz; - for standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// With the action before each document that _bulk takes
+    #[arg(long)]
+    pub bulk: bool,
+    /// Index or pattern to export
     #[arg(long, default_value = "logs-weir")]
     pub index: String,
     /// The indexer

@@ -5,6 +5,7 @@ mod certs;
 mod check;
 mod cli;
 mod explain;
+mod export;
 mod golden;
 mod health;
 mod http;
@@ -100,6 +101,7 @@ async fn command(cli: Cli) -> Result<ExitCode, String> {
         Some(Command::Certs(flags)) => certs::run(&flags)?,
         Some(Command::Search(flags)) => search::run(&flags).await?,
         Some(Command::Health { access, url }) => return health::run(&access, &url).await,
+        Some(Command::Export(flags)) => export::run(&flags).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

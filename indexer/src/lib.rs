@@ -3,7 +3,8 @@
 //!
 //! `http` reads the request and finds the endpoint · `store` parses documents, decides by their identity, writes the
 //! `journal`, answers after fsync, and indexes by `mapping` and `schema` into partitions · retention and the disk
-//! guard drop the oldest · a search takes a `store::View` of everything accepted.
+//! guard drop the oldest · a search takes a `store::View` of everything accepted · `snapshot` copies indices elsewhere
+//! and back.
 //!
 //! This crate knows nothing of Docker, of pipelines, or of where log lines come from.
 
@@ -18,12 +19,14 @@ pub mod query;
 pub mod schema;
 pub mod search;
 mod settings;
+pub mod snapshot;
 pub mod store;
 pub mod time;
 pub mod tokenizer;
 pub mod ui;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use weir_daemon::{Health, Metrics, Shutdown};
@@ -57,8 +60,11 @@ pub async fn run(
     let state = Arc::new(search::state::State::default());
     let alerts = alerts::Alerts::open(&config.alerts, config.alerts_builtin, &config.data_dir);
     let alerts = alerts.map_err(store::OpenError::Other)?;
-    let shared = http::Shared { config, all: Arc::clone(&store), state, gate, alerts, metrics, health, shutdown };
-    let shared = Arc::new(shared);
+    let snapshots = Arc::new(snapshot::Snapshots::open(Arc::clone(&store), &metrics, &health)?);
+    tokio::spawn(snapshot::schedule::run(Arc::clone(&snapshots), shutdown.clone()));
+    let all = Arc::clone(&store);
+    let shared = Arc::new(http::Shared { config, all, snapshots, state, gate, alerts, metrics, health, shutdown });
+    tokio::spawn(let_go(Arc::clone(&shared)));
     let watching = tokio::spawn(alerts::run(Arc::clone(&shared)));
     http::serve(listener, shared).await;
     // It ends with the shutdown; what it holds of the store must be gone before that closes.
@@ -69,4 +75,16 @@ pub async fn run(
         .await
         .map_err(|error| store::OpenError::Other(error.to_string()))?;
     Ok(())
+}
+
+/// How soon points in time and scrolls let go of the files of a dropped partition.
+const LET_GO_EVERY: Duration = Duration::from_millis(500);
+
+async fn let_go(shared: Arc<http::Shared>) {
+    loop {
+        tokio::select! {
+            () = shared.shutdown.cancelled() => return,
+            () = tokio::time::sleep(LET_GO_EVERY) => shared.state.let_go(),
+        }
+    }
 }

@@ -10,11 +10,15 @@ use weir_daemon::settings::{Bytes, Mistake, Span, list};
 use weir_daemon::tls::{Reloading, TlsFiles, server_config};
 
 use crate::access::book::Book;
+use crate::snapshot::{self, Place, S3};
+use crate::store::retention::{Retention, Rule};
 
 /// Smallest heap that tantivy accepts for a writer.
 const WRITER_HEAP_BYTES_MIN: u64 = 15_000_000;
 /// Smallest partition: below it, files and their names cost more than what they hold.
 const PARTITION_BYTES_MIN: u64 = 1_000_000;
+/// Shortest time between two snapshots of the schedule.
+const SNAPSHOT_EVERY_MIN: Duration = Duration::from_secs(1);
 /// Smallest journal: it must hold one segment beside the one that is written.
 const JOURNAL_BYTES_MIN: u64 = 1_000_000;
 
@@ -60,6 +64,10 @@ pub struct Settings {
     pub insecure: bool,
     /// Partitions that were closed longer ago than this are dropped; 0 keeps them until there is no room.
     pub retention_days: u32,
+    /// Other ages, and bytes, for indices by name or pattern: `["audit-*=365d", "debug-*=3d,1GB"]`; the first that fits.
+    pub retention_indices: Vec<String>,
+    /// Other ages, and bytes, for the documents of a `service.name`: `["payments=365d", "chatty=2d,500MB"]`.
+    pub retention_services: Vec<String>,
     /// Most bytes that this folder may take. Unset: 70 % of what is free (own data counted as free) at start, which
     /// leaves room for whatever else grows on the same disk.
     pub max_bytes: Option<Bytes>,
@@ -83,6 +91,24 @@ pub struct Settings {
     pub marks_retention: Span,
     /// Most sources whose position is kept, per index.
     pub marks_max: usize,
+    /// Folders below which repositories of snapshots may be registered (Elasticsearch's `path.repo`).
+    pub snapshot_paths: Vec<PathBuf>,
+    /// Where snapshots are taken to by themselves: a folder (absolute) or `s3://bucket/prefix`. Unset: nowhere.
+    pub snapshot_to: Option<String>,
+    /// How often.
+    pub snapshot_every: Span,
+    /// How many of them are kept; the newest whole one always is.
+    pub snapshot_keep: usize,
+    /// S3-compatible storage, `https://s3.example:9000`. Unset: Amazon's.
+    pub snapshot_s3_endpoint: Option<String>,
+    /// Region that requests to it are signed for.
+    pub snapshot_s3_region: String,
+    /// Who signs requests to it.
+    pub snapshot_s3_access_key: Option<String>,
+    /// The secret that belongs to `snapshot_s3_access_key`.
+    pub snapshot_s3_secret_key: Option<String>,
+    /// Authorities (PEM) that its certificate may come from.
+    pub snapshot_s3_ca: PathBuf,
 }
 
 impl Default for Settings {
@@ -106,6 +132,8 @@ impl Default for Settings {
             public_url: String::new(),
             insecure: false,
             retention_days: 30,
+            retention_indices: Vec::new(),
+            retention_services: Vec::new(),
             max_bytes: None,
             min_free_bytes: None,
             partition_bytes: Bytes(2_000_000_000),
@@ -117,6 +145,15 @@ impl Default for Settings {
             open_writers: 4,
             marks_retention: Span(Duration::from_secs(7 * 24 * 3600)),
             marks_max: 65_536,
+            snapshot_paths: Vec::new(),
+            snapshot_to: None,
+            snapshot_every: Span(Duration::from_secs(24 * 3600)),
+            snapshot_keep: 14,
+            snapshot_s3_endpoint: None,
+            snapshot_s3_region: "us-east-1".to_owned(),
+            snapshot_s3_access_key: None,
+            snapshot_s3_secret_key: None,
+            snapshot_s3_ca: "/etc/ssl/certs/ca-certificates.crt".into(),
         }
     }
 }
@@ -148,8 +185,8 @@ pub struct Config {
     pub alerts_interval: Duration,
     /// See [`Settings::public_url`].
     pub public_url: String,
-    /// See [`Settings::retention_days`].
-    pub retention: Option<Duration>,
+    /// The settings that begin with `retention_`.
+    pub retention: Retention,
     /// See [`Settings::max_bytes`].
     pub max_bytes: Option<u64>,
     /// See [`Settings::min_free_bytes`].
@@ -174,6 +211,8 @@ pub struct Config {
     pub marks_max: usize,
     /// What the page tries pipelines with; brought by whoever runs the indexer.
     pub workbench: Option<Arc<dyn crate::Workbench>>,
+    /// The settings that begin with `snapshot_`.
+    pub snapshots: snapshot::Config,
 }
 
 impl Settings {
@@ -270,6 +309,20 @@ impl Settings {
                 mistakes.push(mistake);
             }
         }
+        let snapshots = self.check_snapshots(&mut mistakes);
+        let mut rules = |key: &str, texts: &[String]| {
+            let read = |text: &String| {
+                let rule = Rule::parse(text);
+                let hint = "NAME=AGE, NAME=BYTES or NAME=AGE,BYTES, such as web=7d,500MB";
+                rule.map_err(|problem| mistakes.push(Mistake::new(key, format!("{text:?}: {problem}"), hint))).ok()
+            };
+            texts.iter().filter_map(read).collect()
+        };
+        let retention = Retention {
+            keep: (self.retention_days > 0).then(|| Duration::from_secs(u64::from(self.retention_days) * 86_400)),
+            indices: rules("retention_indices", &self.retention_indices),
+            services: rules("retention_services", &self.retention_services),
+        };
         let Ok(listen) = listen else { return Err(mistakes) };
         if !mistakes.is_empty() {
             return Err(mistakes);
@@ -301,7 +354,7 @@ impl Settings {
             cors_origins: self.cors_origins.clone(),
             connections_max: self.connections_max,
             connections_per_peer_max: self.connections_per_peer_max,
-            retention: (self.retention_days > 0).then(|| Duration::from_secs(u64::from(self.retention_days) * 86_400)),
+            retention,
             max_bytes: self.max_bytes.map(Bytes::get),
             min_free_bytes: self.min_free_bytes.map(Bytes::get),
             partition_bytes: self.partition_bytes.get(),
@@ -314,7 +367,54 @@ impl Settings {
             marks_retention: self.marks_retention.get(),
             marks_max: self.marks_max,
             workbench: None,
+            snapshots,
         })
+    }
+}
+
+impl Settings {
+    fn check_snapshots(&self, mistakes: &mut Vec<Mistake>) -> snapshot::Config {
+        let mut wrong = |key: &str, problem: String, hint: &str| mistakes.push(Mistake::new(key, problem, hint));
+        let s3 = match (&self.snapshot_s3_access_key, &self.snapshot_s3_secret_key) {
+            (Some(access_key), Some(secret_key)) => Some(S3 {
+                endpoint: self.snapshot_s3_endpoint.clone(),
+                region: self.snapshot_s3_region.clone(),
+                access_key: access_key.clone(),
+                secret_key: secret_key.clone(),
+                ca: self.snapshot_s3_ca.clone(),
+            }),
+            (None, None) => None,
+            _ => {
+                wrong("snapshot_s3_access_key", "both keys go together".to_owned(), "set snapshot_s3_secret_key too");
+                None
+            }
+        };
+        let to = self.snapshot_to.as_ref().and_then(|text| {
+            let place = Place::parse(text);
+            if place.is_none() {
+                wrong("snapshot_to", format!("{text:?} is no place"), "an absolute folder, or s3://bucket/prefix");
+            }
+            place
+        });
+        if matches!(to, Some(Place::Bucket(..))) && s3.is_none() {
+            wrong("snapshot_to", "a bucket needs credentials".to_owned(), "set snapshot_s3_access_key and its secret");
+        }
+        if let Some(path) = self.snapshot_paths.iter().find(|path| !path.is_absolute()) {
+            wrong("snapshot_paths", format!("{} is not absolute", path.display()), "write it from / on");
+        }
+        if self.snapshot_keep == 0 {
+            wrong("snapshot_keep", "0 keeps none".to_owned(), "at least 1");
+        }
+        if self.snapshot_every.get() < SNAPSHOT_EVERY_MIN {
+            wrong("snapshot_every", "less than a second".to_owned(), "a day is usual: 24h");
+        }
+        snapshot::Config {
+            paths: self.snapshot_paths.clone(),
+            s3,
+            to,
+            every_ms: self.snapshot_every.get().as_millis() as u64,
+            keep: self.snapshot_keep,
+        }
     }
 }
 

@@ -23,8 +23,13 @@ pub(crate) struct Server {
 impl Server {
     /// On a folder of its own.
     pub(crate) fn start() -> Self {
+        Self::start_with(Settings::default())
+    }
+
+    /// On a folder of its own, with other settings.
+    pub(crate) fn start_with(settings: Settings) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut server = Self::on(folder.path());
+        let mut server = Self::with(Settings { data_dir: folder.path().to_owned(), ..settings });
         server._own_folder = Some(folder);
         server
     }
@@ -203,6 +208,30 @@ impl Client {
     pub(crate) fn count(&self, index: &str) -> u64 {
         let rows = self.send("GET", &format!("/_cat/count/{index}?format=json"), "", &[]).expect(200);
         rows[0]["count"].as_str().unwrap().parse().unwrap()
+    }
+}
+
+/// Where random numbers begin: as the variable says, else somewhere new. Printed, so that a failure can be had again.
+pub(crate) fn random_seed(variable: &str) -> u64 {
+    let seed = match std::env::var(variable) {
+        Ok(seed) => seed.parse().unwrap(),
+        Err(_) => std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs(),
+    };
+    println!("{variable}={seed}");
+    seed
+}
+
+/// Copies a folder and all beneath it.
+pub(crate) fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), &target).unwrap();
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod kills;
 mod real_client;
 mod real_docker;
 mod rules;
+mod snapshots;
 mod support;
 mod swarm;
 mod three_nodes;

@@ -35,6 +35,7 @@ mod saved;
 mod scroll;
 mod search;
 mod session;
+mod snapshot;
 mod stats;
 mod status;
 mod update;
@@ -86,6 +87,7 @@ pub static ENDPOINTS: &[&[Endpoint]] = &[
     saved::ENDPOINTS,
     openapi::ENDPOINTS,
     session::ENDPOINTS,
+    snapshot::ENDPOINTS,
     crate::ui::ENDPOINTS,
 ];
 
@@ -101,6 +103,8 @@ pub struct Shared {
     pub gate: Gate,
     /// Rules, what fires, silences.
     pub alerts: crate::alerts::Alerts,
+    /// Snapshots and where they are kept.
+    pub snapshots: Arc<crate::snapshot::Snapshots>,
     /// Counters, for `/metrics`.
     pub metrics: weir_daemon::Metrics,
     /// Present troubles, for `/health` and `_cluster/health`.

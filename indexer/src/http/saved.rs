@@ -1,8 +1,9 @@
 //! Saved searches of the web page, kept by the indexer so that a team shares them: `GET /api/searches`,
 //! `PUT` and `DELETE /api/searches/{name}`.
 //!
-//! On disk: `saved-searches.json` in the data folder, `{"version":1,"searches":{"<name>":{"screen":"#/logs?…"}}}`,
-//! written durably as a whole.
+//! On disk: `saved-searches.json` in the data folder, `weir-searches 2 <crc32 hex of the rest>` on the first line and
+//! `{"version":2,"searches":{"<name>":{"screen":"#/logs?…"}}}` behind it, written durably as a whole. Version 1 had no
+//! first line. A damaged one is set aside.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -16,6 +17,7 @@ use weir_daemon::files::write_durably;
 use super::call::aside;
 use super::{Call, Endpoint, Reply};
 use crate::error::{Error, Result};
+use crate::store::keep_damaged;
 
 /// Most searches kept: a list that people still read through.
 const SEARCHES_MAX: usize = 500;
@@ -23,8 +25,8 @@ const SEARCHES_MAX: usize = 500;
 const NAME_CHARS_MAX: usize = 100;
 /// Longest address of a screen, in bytes; the page itself makes none that long.
 const SCREEN_BYTES_MAX: usize = 32 * 1024;
-/// The only version of the file so far.
-const VERSION: u32 = 1;
+/// Version of the file.
+const VERSION: u32 = 2;
 const FILE: &str = "saved-searches.json";
 
 /// This file's endpoints.
@@ -104,14 +106,44 @@ async fn read(call: &Call) -> Result<Kept> {
         }
         Err(error) => return Err(error.into()),
     };
-    let unusable = |what: String| Error::new(500, "corrupt_state_exception", format!("{shown} {what}; move it away"));
-    let kept: Kept = serde_json::from_slice(&bytes).map_err(|error| unusable(format!("cannot be read: {error}")))?;
-    if kept.version == VERSION { Ok(kept) } else { Err(unusable(format!("is of version {}", kept.version))) }
+    match parse(&bytes) {
+        Ok(kept) if kept.version <= VERSION => Ok(Kept { version: VERSION, ..kept }),
+        Ok(kept) => Err(Error::new(
+            500,
+            "corrupt_state_exception",
+            format!("{shown} is of version {}, and this weir knows {VERSION}: use the newer weir", kept.version),
+        )),
+        Err(problem) => {
+            let data_dir = call.context.config.data_dir.clone();
+            let kept_as = aside(move || keep_damaged(&data_dir, &data_dir.join(FILE))).await??;
+            let told = format!("{shown}: {problem}; kept as {}; there are no saved searches", kept_as.display());
+            tracing::error!("{told}");
+            call.context.health.trouble("damage", told);
+            Ok(Kept { version: VERSION, searches: BTreeMap::new() })
+        }
+    }
+}
+
+/// Reads both versions.
+fn parse(bytes: &[u8]) -> std::result::Result<Kept, String> {
+    let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
+    let body = match text.split_once('\n') {
+        Some((head, body)) if head.starts_with("weir-searches ") => {
+            let crc = head.rsplit(' ').next().unwrap_or_default();
+            if u32::from_str_radix(crc, 16) != Ok(crc32fast::hash(body.as_bytes())) {
+                return Err("its checksum differs".to_owned());
+            }
+            body
+        }
+        _ => text,
+    };
+    serde_json::from_str(body).map_err(|error| error.to_string())
 }
 
 async fn write(call: &Call, kept: &Kept) -> Result<()> {
     let path = path(call);
-    let bytes = serde_json::to_vec_pretty(kept)
+    let body = serde_json::to_string_pretty(kept)
         .map_err(|error| Error::new(500, "exception", format!("saved searches: {error}")))?;
+    let bytes = format!("weir-searches {VERSION} {:08x}\n{body}", crc32fast::hash(body.as_bytes())).into_bytes();
     Ok(aside(move || write_durably(&path, &bytes)).await??)
 }

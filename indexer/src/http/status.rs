@@ -13,7 +13,7 @@ pub static ENDPOINTS: &[Endpoint] =
 
 async fn status(call: Call) -> Result<Reply> {
     let config = &call.context.config;
-    let retention_days = config.retention.map(|span| span.as_secs() / 86_400);
+    let retention_days = config.retention.keep.map(|span| span.as_secs() / 86_400);
     let mut answer = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "retention_days": retention_days,

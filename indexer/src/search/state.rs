@@ -199,6 +199,18 @@ impl State {
         }
     }
 
+    /// Lets go of what expired, and of the files of partitions that were dropped: as long as somebody reads a file, its
+    /// bytes are not given back.
+    pub fn let_go(&self) {
+        for context in self.locked().values_mut() {
+            match context.view.without_gone() {
+                Ok(None) => {}
+                Ok(Some(view)) => context.view = Arc::new(view),
+                Err(error) => tracing::error!(%error, "a point in time holds files of a dropped partition"),
+            }
+        }
+    }
+
     fn close(&self, owner: &str, id: &str) -> bool {
         let mut contexts = self.locked();
         contexts.get(id).is_some_and(|context| *context.owner == *owner) && contexts.remove(id).is_some()

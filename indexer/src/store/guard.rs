@@ -68,16 +68,23 @@ impl Guard {
     /// # Errors
     /// 429 when it would not fit.
     pub(crate) fn admit(&self, bytes: u64) -> Result<()> {
-        let bytes = bytes * BYTES_PER_BYTE;
+        self.admit_exactly(bytes.saturating_mul(BYTES_PER_BYTE))
+    }
+
+    /// Counts bytes that are written as they are, or refuses them.
+    ///
+    /// # Errors
+    /// 429 when they would not fit.
+    pub(crate) fn admit_exactly(&self, bytes: u64) -> Result<()> {
         let used = self.used.load(Ordering::Relaxed) + self.admitted.load(Ordering::Relaxed);
-        if used + bytes > self.budget {
+        if used.saturating_add(bytes) > self.budget {
             return Err(full(format!(
                 "the data folder has {used} of its {} bytes; the oldest partition will be dropped",
                 self.budget
             )));
         }
         let (free, _) = space(&self.folder)?;
-        if free < self.floor + bytes {
+        if free < self.floor.saturating_add(bytes) {
             return Err(full(format!(
                 "the file system has {free} bytes left, and {} are always kept free",
                 self.floor

@@ -107,17 +107,18 @@ impl Index {
     /// When the file system refuses.
     pub(crate) fn save(&self) -> std::io::Result<()> {
         let _one = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
-        let mapping = self.mapping();
-        let meta = json!({
-            "uid": self.uid, "salt": self.salt, "created_ms": self.created_ms, "mapping": mapping.render(),
+        let generation = self.mapping().generation;
+        write_meta(&self.folder, &self.describe())?;
+        self.saved_generation.store(generation, Ordering::Release);
+        Ok(())
+    }
+
+    /// What `meta.json` says.
+    pub(crate) fn describe(&self) -> Value {
+        json!({
+            "uid": self.uid, "salt": self.salt, "created_ms": self.created_ms, "mapping": self.mapping().render(),
             "settings": &*read(&self.settings), "aliases": &*read(&self.aliases),
         })
-        .to_string();
-        let text = format!("weir-index {META_VERSION} {:08x}\n{meta}\n", crc32fast::hash(meta.as_bytes()));
-        write_durably(&self.folder.join("meta.json"), text.as_bytes())?;
-        write_durably(&self.folder.join("meta.bak"), text.as_bytes())?;
-        self.saved_generation.store(mapping.generation, Ordering::Release);
-        Ok(())
     }
 
     /// Whether the mapping grew since it was saved.
@@ -278,6 +279,14 @@ pub(crate) fn mapping_error(error: MappingError) -> Error {
 
 fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
     lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Writes `meta.json` and its copy into the folder of an index, durably.
+pub(crate) fn write_meta(folder: &Path, meta: &Value) -> std::io::Result<()> {
+    let meta = meta.to_string();
+    let text = format!("weir-index {META_VERSION} {:08x}\n{meta}\n", crc32fast::hash(meta.as_bytes()));
+    write_durably(&folder.join("meta.json"), text.as_bytes())?;
+    write_durably(&folder.join("meta.bak"), text.as_bytes())
 }
 
 fn read_meta(path: &Path) -> std::result::Result<Value, String> {

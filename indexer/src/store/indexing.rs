@@ -23,10 +23,12 @@ use super::Shared;
 use super::decide::Op;
 use super::document::{Batch, Doc, Identity, Scalar, Target};
 use super::flow::Flow;
+use super::freeze::{self, FrozenIndex};
 use super::index::Index;
 use super::lookup::Which;
 use super::marks::Marks;
-use super::partition::{Partition, Payload};
+use super::partition::{self, Partition, Payload};
+use super::sieve::{self, Sieve, Verdict};
 use crate::journal;
 use crate::schema::Fields;
 
@@ -45,6 +47,9 @@ const MERGE_LAYER_DOCS_MIN: u32 = 10_000;
 /// A segment with more deleted documents than this part is written anew.
 const MERGE_DELETED_RATIO: f32 = 0.3;
 
+/// Partitions that the bytes of an index with a limit of its own are cut into.
+const INDEX_PARTS: u64 = 5;
+
 /// What the thread is asked to do.
 pub(crate) enum Work {
     /// Index a batch that is in the journal.
@@ -55,6 +60,8 @@ pub(crate) enum Work {
     Close { uid: u64, answer: SyncSender<()> },
     /// Make everything accepted before visible.
     Refresh { uids: Vec<u64>, answer: SyncSender<Result<(), String>> },
+    /// Commit an index and freeze its files, for a snapshot. An index that is gone meanwhile is no error.
+    Freeze { uid: u64, answer: SyncSender<Result<Option<FrozenIndex>, String>> },
     /// Tell arrival number and marks of every index, as the batches so far made them.
     States { answer: SyncSender<HashMap<u64, (u64, Marks)>> },
     /// Commit everything and end.
@@ -113,11 +120,12 @@ pub(crate) struct Indexing {
     shards: HashMap<u64, Shard>,
     /// Last record that came.
     last: u64,
+    sieve: Sieve,
 }
 
 impl Indexing {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, shards: HashMap::new(), last: 0 }
+        Self { shared, shards: HashMap::new(), last: 0, sieve: Sieve::default() }
     }
 
     /// Takes an index on. Its newest partition is the one that is written.
@@ -166,6 +174,7 @@ impl Indexing {
                 Ok(Work::Batch(accepted)) => self.apply(&accepted),
                 Ok(Work::Open(index)) => self.add(&index),
                 Ok(Work::Close { uid, answer }) => {
+                    self.sieve.wait_for(uid);
                     self.shards.remove(&uid);
                     // The asker may have given up; there is nobody to tell then.
                     let _ = answer.send(());
@@ -173,6 +182,10 @@ impl Indexing {
                 Ok(Work::Refresh { uids, answer }) => {
                     let refreshed = self.refresh(&uids);
                     let _ = answer.send(refreshed);
+                }
+                Ok(Work::Freeze { uid, answer }) => {
+                    let frozen = self.freeze(uid);
+                    let _ = answer.send(frozen);
                 }
                 Ok(Work::States { answer }) => {
                     let states = self.shards.keys().filter_map(|uid| Some((*uid, self.state(*uid)?)));
@@ -187,6 +200,7 @@ impl Indexing {
             }
         }
         self.commit_all();
+        self.sieve.finish();
         for shard in self.shards.values_mut() {
             if let Some(writer) = shard.writer.take()
                 && let Err(error) = writer.wait_merging_threads()
@@ -296,10 +310,15 @@ impl Indexing {
         if let Err(error) = self.commit(uid) {
             self.fail(uid, &error);
         }
-        if let Some(writer) = self.shards.get_mut(&uid).and_then(|shard| shard.writer.take())
+        let Some(shard) = self.shards.get_mut(&uid) else { return };
+        if let Some(writer) = shard.writer.take()
             && let Err(error) = writer.wait_merging_threads()
         {
             tracing::warn!(%error, "a merge did not finish");
+        }
+        // Segments that were merged are gone, and their bytes come back when nobody reads them any more.
+        if let Err(error) = shard.open.reload() {
+            tracing::error!(index = %shard.index.name, %error, "the index files cannot be read");
         }
     }
 
@@ -320,6 +339,12 @@ impl Indexing {
         result
     }
 
+    fn freeze(&mut self, uid: u64) -> Result<Option<FrozenIndex>, String> {
+        self.refresh(&[uid])?;
+        let Some(shard) = self.shards.get(&uid) else { return Ok(None) };
+        freeze::freeze(&self.shared.config.data_dir, &shard.index).map(Some).map_err(|error| error.to_string())
+    }
+
     /// Commits what a shard has, and makes it visible.
     fn commit(&mut self, uid: u64) -> tantivy::Result<()> {
         let (config, fields) = (&self.shared.config, self.shared.fields);
@@ -331,6 +356,7 @@ impl Indexing {
         let began = Instant::now();
         let removals = std::mem::take(&mut shard.removals);
         if !removals.is_empty() {
+            self.sieve.wait_for(uid);
             remove_from_closed(shard, &removals, &fields)?;
         }
         if shard.index.is_unsaved() {
@@ -345,11 +371,7 @@ impl Indexing {
             marks: shard.marks.clone(),
         };
         if let Some(writer) = &mut shard.writer {
-            let mut commit = writer.prepare_commit()?;
-            commit.set_payload(&payload.render());
-            commit.commit()?;
-            // tantivy renames its meta.json last; the journal may only go when that name is durable.
-            weir_daemon::files::sync_dir(&shard.open.folder)?;
+            partition::commit(writer, &payload)?;
         }
         shard.open.reload()?;
         shard.open.set_payload(payload);
@@ -455,15 +477,18 @@ impl Indexing {
     fn roll_over(&mut self) {
         let day = |ms: u64| ms / 86_400_000;
         let now_ms = super::now_ms();
-        let limit = self.shared.guard.partition_bytes;
+        let (most, retention) = (self.shared.guard.partition_bytes, &self.shared.config.retention);
+        // An index of few bytes is cut into some partitions all the same, or nothing of it could ever go.
+        let limit =
+            |shard: &Shard| retention.bytes(&shard.index.name).map_or(most, |bytes| most.min(bytes / INDEX_PARTS));
         let due: Vec<u64> = self
             .shards
             .values_mut()
             .filter(|shard| {
-                !shard.failed && shard.next_seq > 0 && shard.times.is_some() | (shard.open.bytes() >= limit)
+                !shard.failed && shard.next_seq > 0 && shard.times.is_some() | (shard.open.bytes() >= limit(shard))
             })
             .filter_map(|shard| {
-                let full = shard.open.bytes() >= limit;
+                let full = shard.open.bytes() >= limit(shard);
                 (full || day(shard.created_ms) != day(now_ms)).then_some(shard.index.uid)
             })
             .collect();
@@ -503,7 +528,10 @@ impl Indexing {
             }
         }
         let partitions: u64 = self.shards.values().map(|shard| shard.index.bytes()).sum();
-        let used = partitions + self.shared.journal_bytes.load(Ordering::Relaxed);
+        let aside = ["damaged", "restoring"]
+            .map(|name| super::partition::folder_bytes(&self.shared.config.data_dir.join(name)));
+        let aside = aside.iter().sum::<u64>() + freeze::held_bytes(&self.shared.config.data_dir);
+        let used = partitions + aside + self.shared.journal_bytes.load(Ordering::Relaxed);
         self.shared.guard.measured(used);
         self.shared.counters.disk_bytes.set(i64::try_from(used).unwrap_or(i64::MAX));
         if let Err(error) = self.shared.guard.keep_reserve() {
@@ -518,9 +546,10 @@ impl Indexing {
         }
     }
 
-    /// Drops partitions that are too old or too many.
+    /// Drops partitions that are too old or too many, and has the documents of single services taken out of others.
     fn expire(&mut self) {
         let now_ms = super::now_ms();
+        let retention = &self.shared.config.retention;
         let mut surplus = self.shared.guard.surplus();
         let mut closed: Vec<(u64, Arc<Index>, Arc<Partition>)> = Vec::new();
         for shard in self.shards.values() {
@@ -531,21 +560,68 @@ impl Indexing {
             }
         }
         closed.sort_by_key(|(closed_ms, ..)| *closed_ms);
+        let mut index_bytes: HashMap<u64, u64> =
+            self.shards.values().map(|shard| (shard.index.uid, shard.index.bytes())).collect();
+        let sieves = self.sieve.is_due();
         for (closed_ms, index, partition) in closed {
-            let too_old =
-                self.shared.config.retention.is_some_and(|keep| closed_ms + keep.as_millis() as u64 <= now_ms);
-            if !too_old && surplus == 0 {
+            if self.sieve.is_at(index.uid, partition.number) {
                 continue;
             }
-            surplus = surplus.saturating_sub(partition.bytes().max(1));
-            let why = if too_old { "retention" } else { "byte budget" };
-            tracing::warn!(index = %index.name, partition = partition.number, bytes = partition.bytes(), why, "dropped the oldest partition");
+            let age = Duration::from_millis(now_ms.saturating_sub(closed_ms));
+            let own = index_bytes.entry(index.uid).or_default();
+            let too_old = retention.keep(&index.name).is_some_and(|keep| age >= keep);
+            let why = if surplus > 0 {
+                "byte budget"
+            } else if retention.bytes(&index.name).is_some_and(|most| *own > most) {
+                "bytes of the index"
+            } else if too_old && retention.services.is_empty() {
+                "retention"
+            } else if retention.services.is_empty() {
+                continue;
+            } else {
+                match self.verdict(&index, &partition, age) {
+                    Ok(Verdict::Drop) => "retention",
+                    Ok(verdict) => {
+                        if let Some(query) = sieve::query(&verdict, &self.shared.fields).filter(|_| sieves) {
+                            self.sieve.begin(&index, &partition, query);
+                        }
+                        continue;
+                    }
+                    Err(error) => {
+                        tracing::error!(index = %index.name, partition = partition.number, %error, "retention cannot be decided");
+                        continue;
+                    }
+                }
+            };
+            let bytes = partition.bytes();
+            surplus = surplus.saturating_sub(bytes.max(1));
+            *own = own.saturating_sub(bytes);
+            tracing::warn!(index = %index.name, partition = partition.number, bytes, why, "dropped the oldest partition");
             self.shared.counters.dropped_partitions.inc();
             index.remove_partition(partition.number);
+            partition.gone.store(true, Ordering::Release);
+            freeze::thaw(&self.shared.config.data_dir, index.uid, partition.number);
             if let Err(error) = std::fs::remove_dir_all(&partition.folder) {
                 tracing::error!(folder = %partition.folder.display(), %error, "a dropped partition's files cannot be removed");
             }
         }
+    }
+
+    fn verdict(&self, index: &Index, partition: &Partition, age: Duration) -> tantivy::Result<Verdict> {
+        let (retention, fields) = (&self.shared.config.retention, &self.shared.fields);
+        let mut too_much = Vec::new();
+        for rule in &retention.services {
+            let Some(most) = rule.bytes else { continue };
+            // Newest first: what does not fit is in the oldest.
+            let mut bytes = 0;
+            for newer in index.partitions().iter().filter(|other| other.number >= partition.number) {
+                bytes += sieve::bytes_of(&rule.name, newer, fields)?;
+            }
+            if bytes > most {
+                too_much.push(rule.name.clone());
+            }
+        }
+        sieve::judge(retention, index, partition, age, &too_much, fields)
     }
 
     /// Makes room before the replay.
@@ -575,8 +651,8 @@ fn remove_from_closed(shard: &Shard, removals: &[Which], fields: &Fields) -> tan
     let mut asked: HashSet<Vec<u8>> = HashSet::new();
     let removals: Vec<&Which> =
         removals.iter().filter(|which| asked.insert(format!("{which:?}").into_bytes())).collect();
-    for partition in partitions.iter().filter(|partition| partition.number != shard.open.number) {
-        let searcher = partition.searcher();
+    for closed in partitions.iter().filter(|partition| partition.number != shard.open.number) {
+        let searcher = closed.searcher();
         let mut concerned = Vec::new();
         for which in &removals {
             let query = query(which, fields);
@@ -587,17 +663,15 @@ fn remove_from_closed(shard: &Shard, removals: &[Which], fields: &Fields) -> tan
         if concerned.is_empty() {
             continue;
         }
-        let mut writer = writer(partition, 15_000_000)?;
+        let mut writer = writer(closed, 15_000_000)?;
         for query in concerned {
             writer.delete_query(query)?;
         }
-        let mut commit = writer.prepare_commit()?;
-        commit.set_payload(&partition.payload().render());
-        commit.commit()?;
+        partition::commit(&mut writer, &closed.payload())?;
         writer.wait_merging_threads()?;
-        weir_daemon::files::sync_dir(&partition.folder)?;
-        partition.reload()?;
-        partition.measure();
+        weir_daemon::files::sync_dir(&closed.folder)?;
+        closed.reload()?;
+        closed.measure();
     }
     Ok(())
 }

@@ -4,12 +4,15 @@
 //!
 //! ```text
 //! lock                       held while a weir runs (see weir-daemon)
-//! format                     "weir-indexer 1\n"
+//! format                     "weir-indexer 1 <crc32 hex of what is before>\n"
 //! cluster.json               id and index templates (see `catalog`)
 //! reserve                    bytes given back when the disk is full (see `guard`)
 //! journal/<number>.wal       accepted, not yet committed (see `journal`)
 //! indices/<name>/meta.json   mapping, settings, aliases (see `index`), and its copy meta.bak
 //! indices/<name>/p<n>/       one partition, a tantivy index (see `partition`)
+//! frozen/                    links to files that a running snapshot reads (see `freeze`)
+//! restoring/                 an index that is being restored; removed at start
+//! repositories.json          where snapshots are kept (see `crate::snapshot`)
 //! damaged/                   what could not be opened, for people to look at
 //! ```
 //!
@@ -22,6 +25,7 @@ mod date;
 mod decide;
 mod document;
 mod flow;
+pub(crate) mod freeze;
 mod guard;
 mod id;
 mod index;
@@ -34,14 +38,19 @@ mod partition;
 mod record;
 mod replay;
 mod request;
+pub mod retention;
 mod sequencer;
+mod sieve;
 mod source;
 pub mod view;
+
+#[cfg(test)]
+mod forgetful;
 
 use std::collections::HashMap;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -60,12 +69,14 @@ pub use request::{Action, Condition, Defaults, Kind, Request, Target};
 pub use sequencer::Written;
 pub use view::{Choice, PartitionView, View};
 
+pub(crate) use id::fresh as fresh_id;
+pub(crate) use index::write_meta;
+
 use catalog::{Catalog, Templates};
 use decide::Shard;
 use flow::Flow;
 use guard::Guard;
 use indexing::{Indexing, Work};
-use marks::Marks;
 use partition::{Partition, Payload};
 use request::Targets;
 use sequencer::{Message, Sequencer};
@@ -83,6 +94,8 @@ const JOURNAL_SEGMENTS: u64 = 8;
 const MESSAGES_MAX: usize = 1_024;
 /// Batches that wait for the indexing thread. Their bytes are bounded by `flow`.
 const WORK_MAX: usize = 1_024;
+/// Part of the byte budget that may be taken by what was damaged and set aside.
+const DAMAGED_PART: u64 = 10;
 /// How often a request is parsed again because an index was deleted under it.
 const STALE_RETRIES: usize = 3;
 
@@ -185,6 +198,11 @@ impl Store {
         fs::create_dir_all(&journal_folder)?;
         let guard = Guard::new(config, partition::folder_bytes(folder))?;
         guard.release_reserve();
+        freeze::thaw_all(folder);
+        match fs::remove_dir_all(folder.join("restoring")) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
         let disk: Arc<dyn Disk> = Arc::new(Folder(journal_folder));
         let shared = Arc::new(Shared {
             config: config.clone(),
@@ -203,6 +221,7 @@ impl Store {
         for index in shared.catalog.all() {
             indexing.add(&index);
         }
+        trim_damaged(folder, shared.guard.budget / DAMAGED_PART)?;
         // Old data goes before the replay writes anything.
         indexing.make_room();
         let journal = replay(&shared, disk, &mut indexing)?;
@@ -292,6 +311,7 @@ impl Store {
                     filter: filter.clone(),
                     only: None,
                     salt: index.salt,
+                    gone: Arc::clone(&partition.gone),
                 });
             }
         }
@@ -481,14 +501,85 @@ impl Store {
         // With its meta.json an index is complete.
         index.save()?;
         weir_daemon::files::sync_dir(&self.shared.config.data_dir.join("indices"))?;
+        self.take_on(index)
+    }
+
+    /// Lets an index that is on the disk be written and searched.
+    fn take_on(&self, index: Index) -> Result<Arc<Index>> {
         let index = Arc::new(index);
+        let newest = index.partitions().last().map(|partition| partition.payload()).unwrap_or_default();
         self.shared.catalog.insert(Arc::clone(&index));
         self.indexing.send(Work::Open(Arc::clone(&index))).map_err(|_| shutting_down())?;
         let (answer, done) = sync_channel(1);
-        let shard = Box::new(Shard::new(Arc::clone(&index), 0, Marks::default()));
+        let shard = Box::new(Shard::new(Arc::clone(&index), newest.next_seq, newest.marks.clone()));
         self.sequencer.send(Message::Open { shard, answer }).map_err(|_| shutting_down())?;
         done.recv().map_err(|_| shutting_down())?;
         Ok(index)
+    }
+
+    /// Commits an index and freezes its files; `None` when it is gone meanwhile. Blocks.
+    ///
+    /// # Errors
+    /// 503 when it cannot be written, or its files cannot be frozen.
+    pub(crate) fn freeze(&self, index: &Index) -> Result<Option<freeze::FrozenIndex>> {
+        let (answer, done) = sync_channel(1);
+        self.indexing.send(Work::Freeze { uid: index.uid, answer }).map_err(|_| shutting_down())?;
+        let frozen = done.recv().map_err(|_| shutting_down())?;
+        frozen.map_err(|problem| Error::new(503, "unavailable_shards_exception", problem))
+    }
+
+    /// Room for bytes that come from elsewhere than a write.
+    ///
+    /// # Errors
+    /// 429 when they would not fit.
+    pub(crate) fn make_sure_of_room(&self, bytes: u64) -> Result<()> {
+        self.shared.guard.admit_exactly(bytes)
+    }
+
+    /// Makes a folder that was prepared below the data folder (see [`freeze::finish_partition`]) the index `name`.
+    /// Blocks while every file of it is checked.
+    ///
+    /// # Errors
+    /// 400 when there is an index or an alias of that name, or its files are damaged: the folder is then where it was.
+    pub(crate) fn adopt(&self, name: &str, prepared: &Path) -> Result<Arc<Index>> {
+        check_name(name)?;
+        let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let catalog = &self.shared.catalog;
+        if catalog.get(name).is_some() || catalog.all().iter().any(|index| index.has_alias(name)) {
+            return Err(Error::new(
+                400,
+                "resource_already_exists_exception",
+                format!("there is an index or alias [{name}] already"),
+            ));
+        }
+        if catalog.all().len() >= INDICES_MAX {
+            return Err(Error::new(
+                400,
+                "validation_exception",
+                format!("there are {INDICES_MAX} indices already; delete some"),
+            ));
+        }
+        let indices = self.shared.config.data_dir.join("indices");
+        let folder = indices.join(name);
+        fs::rename(prepared, &folder)?;
+        let opened = open_index(name, &folder).and_then(|(index, damaged)| match damaged.into_iter().next() {
+            None => Ok(index),
+            Some((path, problem)) => Err(format!("{}: {problem}", path.display())),
+        });
+        let index = match opened {
+            Ok(index) => index,
+            Err(problem) => {
+                fs::rename(&folder, prepared)?;
+                return Err(Error::new(400, "corrupt_index_exception", format!("[{name}] is damaged: {problem}")));
+            }
+        };
+        weir_daemon::files::sync_dir(&indices)?;
+        self.take_on(index)
+    }
+
+    /// Settings that were checked.
+    pub(crate) fn config(&self) -> &Config {
+        &self.shared.config
     }
 
     /// Deletes an index and its bytes. Blocks.
@@ -511,7 +602,9 @@ impl Store {
         let trash = self.shared.config.data_dir.join(format!("deleted-{:016x}", index.uid));
         fs::rename(&index.folder, &trash)?;
         weir_daemon::files::sync_dir(&self.shared.config.data_dir.join("indices"))?;
-        index.partitions.write().unwrap_or_else(PoisonError::into_inner).clear();
+        for partition in std::mem::take(&mut *index.partitions.write().unwrap_or_else(PoisonError::into_inner)) {
+            partition.gone.store(true, Ordering::Release);
+        }
         fs::remove_dir_all(&trash)?;
         Ok(())
     }
@@ -620,6 +713,7 @@ impl Store {
             filter: None,
             only: None,
             salt: index.salt,
+            gone: Arc::default(),
         };
         let (source, routing) = (part.source(found.address)?, part.routing(found.address)?);
         Ok(Some(Got { source, version: found.version, seq: found.seq, routing }))
@@ -750,23 +844,28 @@ pub(crate) fn now_ms() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |now| now.as_millis() as u64)
 }
 
+/// The line of the file `format`: the version, and a checksum, so that a flipped bit is not taken for a newer version.
+fn format_line(version: u32) -> String {
+    let line = format!("weir-indexer {version}");
+    format!("{line} {:08x}\n", crc32fast::hash(line.as_bytes()))
+}
+
 fn check_format(folder: &Path) -> std::result::Result<(), OpenError> {
     let path = folder.join("format");
-    match fs::read_to_string(&path) {
-        Ok(text) => {
-            let found = text.trim().strip_prefix("weir-indexer ").and_then(|number| number.parse().ok());
-            match found {
-                Some(FORMAT) => Ok(()),
-                Some(found) => Err(OpenError::Format { found, known: FORMAT }),
-                None => {
-                    // The rest of the folder says what it is; only this one file lost its bytes.
-                    tracing::error!(file = %path.display(), "the format file is damaged; it is written anew");
-                    Ok(weir_daemon::files::write_durably(&path, format!("weir-indexer {FORMAT}\n").as_bytes())?)
-                }
-            }
-        }
-        Err(_) => Ok(weir_daemon::files::write_durably(&path, format!("weir-indexer {FORMAT}\n").as_bytes())?),
+    let anew = || weir_daemon::files::write_durably(&path, format_line(FORMAT).as_bytes());
+    let Ok(bytes) = fs::read(&path) else { return Ok(anew()?) };
+    let text = String::from_utf8_lossy(&bytes);
+    // The first weir wrote no checksum.
+    if text == format_line(FORMAT) || text.trim_end() == format!("weir-indexer {FORMAT}") {
+        return Ok(());
     }
+    let found = text.split(' ').nth(1).and_then(|version| version.parse().ok());
+    if let Some(found) = found.filter(|found| text == format_line(*found)) {
+        return Err(OpenError::Format { found, known: FORMAT });
+    }
+    // The rest of the folder says what it is; only this one file lost its bytes.
+    tracing::error!(file = %path.display(), "the format file is damaged; it is written anew");
+    Ok(anew()?)
 }
 
 /// Opens every index folder; what cannot be opened is set aside.
@@ -785,35 +884,74 @@ fn open_indices(shared: &Shared, indices: &Path) -> io::Result<()> {
             continue;
         }
         if !folder.join("meta.json").exists() && !folder.join("meta.bak").exists() {
-            // Making it was cut short; nothing was ever accepted for it.
-            fs::remove_dir_all(&folder)?;
+            if holds_documents(&folder)? {
+                set_aside(shared, &folder, "meta.json and its copy are missing")?;
+            } else {
+                // Making it was cut short; nothing was ever accepted for it.
+                fs::remove_dir_all(&folder)?;
+            }
             continue;
         }
-        let index = match Index::load(&name, folder.clone()) {
-            Ok(index) => index,
+        let (index, damaged) = match open_index(&name, &folder) {
+            Ok(opened) => opened,
             Err(problem) => {
                 set_aside(shared, &folder, &problem)?;
                 continue;
             }
         };
-        let mut numbers: Vec<u32> = Vec::new();
-        for entry in fs::read_dir(&folder)? {
-            let name = entry?.file_name();
-            numbers.extend(name.to_str().and_then(|name| name.strip_prefix('p')?.parse::<u32>().ok()));
-        }
-        numbers.sort_unstable();
-        let mut next = 1;
-        for number in numbers {
-            next = number + 1;
-            match Partition::open(&folder, number) {
-                Ok(partition) => index.push_partition(Arc::new(partition)),
-                Err(problem) => set_aside(shared, &folder.join(format!("p{number}")), &problem)?,
-            }
+        // The number after the newest partition, whole or not.
+        let mut next = index.partitions().last().map_or(1, |partition| partition.number + 1);
+        for (path, problem) in damaged {
+            next = next.max(partition_number(&path).map_or(1, |number| number + 1));
+            set_aside(shared, &path, &problem)?;
         }
         repair(shared, &index, next)?;
         shared.catalog.insert(Arc::new(index));
     }
     Ok(())
+}
+
+/// Whether one of the partitions in the folder of an index has a segment.
+fn holds_documents(folder: &Path) -> io::Result<bool> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            for file in fs::read_dir(&path)? {
+                if file?.path().extension().is_some_and(|extension| extension == "store") {
+                    return Ok(true);
+                }
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// An index with those of its partitions that are whole; and the folders of the others, with what is wrong.
+type Opened = (Index, Vec<(PathBuf, String)>);
+
+fn open_index(name: &str, folder: &Path) -> std::result::Result<Opened, String> {
+    let index = Index::load(name, folder.to_owned())?;
+    let mut numbers: Vec<u32> = Vec::new();
+    for entry in fs::read_dir(folder).map_err(|error| error.to_string())? {
+        let path = entry.map_err(|error| error.to_string())?.path();
+        numbers.extend(partition_number(&path));
+        if path.to_string_lossy().ends_with(partition::UNFINISHED) {
+            fs::remove_dir_all(&path).map_err(|error| error.to_string())?;
+        }
+    }
+    numbers.sort_unstable();
+    let mut damaged = Vec::new();
+    for number in numbers {
+        match Partition::open(folder, number) {
+            Ok(partition) => index.push_partition(Arc::new(partition)),
+            Err(problem) => damaged.push((folder.join(format!("p{number}")), problem)),
+        }
+    }
+    Ok((index, damaged))
+}
+
+fn partition_number(path: &Path) -> Option<u32> {
+    path.file_name()?.to_str()?.strip_prefix('p')?.parse().ok()
 }
 
 /// When the open partition was set aside, a new one takes its place.
@@ -838,19 +976,53 @@ fn repair(shared: &Shared, index: &Index, next: u32) -> io::Result<()> {
 }
 
 fn set_aside(shared: &Shared, path: &Path, problem: &str) -> io::Result<()> {
-    let folder = shared.config.data_dir.join("damaged");
-    fs::create_dir_all(&folder)?;
-    let flat: Vec<String> = path
-        .strip_prefix(&shared.config.data_dir)
-        .unwrap_or(path)
-        .iter()
-        .map(|part| part.to_string_lossy().into_owned())
-        .collect();
-    let kept = folder.join(format!("{}-{}", flat.join("-"), now_ms()));
-    fs::rename(path, &kept)?;
+    let kept = keep_damaged(&shared.config.data_dir, path)?;
     tracing::error!(path = %path.display(), kept_as = %kept.display(), problem, "damaged: set aside; the rest goes on");
     shared.counters.damaged.inc();
     shared.health.trouble("damage", format!("{}: {problem}; kept as {}", path.display(), kept.display()));
+    Ok(())
+}
+
+/// Moves something into `damaged/`, under a name that says where it was.
+pub(crate) fn keep_damaged(data_dir: &Path, path: &Path) -> io::Result<PathBuf> {
+    let folder = data_dir.join("damaged");
+    fs::create_dir_all(&folder)?;
+    let parts = path.strip_prefix(data_dir).unwrap_or(path).iter();
+    let flat: Vec<String> = parts.map(|part| part.to_string_lossy().into_owned()).collect();
+    let kept = folder.join(format!("{}-{}-{:08x}", flat.join("-"), now_ms(), id::fresh() as u32));
+    fs::rename(path, &kept)?;
+    Ok(kept)
+}
+
+/// Damaged things are for people to look at, not to fill the disk: beyond `bytes_max`, the oldest go.
+fn trim_damaged(data_dir: &Path, bytes_max: u64) -> io::Result<()> {
+    let folder = data_dir.join("damaged");
+    let entries = match fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let mut kept: Vec<(std::time::SystemTime, PathBuf, u64)> = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        let bytes = if metadata.is_dir() { partition::folder_bytes(&entry.path()) } else { metadata.len() };
+        kept.push((metadata.modified()?, entry.path(), bytes));
+    }
+    kept.sort();
+    let mut all: u64 = kept.iter().map(|(_, _, bytes)| bytes).sum();
+    for (_, path, bytes) in kept {
+        if all <= bytes_max {
+            break;
+        }
+        tracing::warn!(path = %path.display(), bytes, "removed from damaged/: there is too much in it");
+        if path.is_dir() {
+            fs::remove_dir_all(&path)?
+        } else {
+            fs::remove_file(&path)?
+        }
+        all -= bytes;
+    }
     Ok(())
 }
 
@@ -870,6 +1042,13 @@ fn replay(shared: &Arc<Shared>, disk: Arc<dyn Disk>, indexing: &mut Indexing) ->
     })?;
     shared.counters.torn_bytes.add(found.torn_bytes);
     if found.damaged_bytes > 0 {
+        let folder = shared.config.data_dir.join("journal");
+        for entry in fs::read_dir(&folder)? {
+            let path = entry?.path();
+            if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("damaged-")) {
+                keep_damaged(&shared.config.data_dir, &path)?;
+            }
+        }
         shared.counters.damaged.inc();
         shared
             .health

@@ -215,8 +215,11 @@ impl<'a> Parser<'a> {
             Ok(node) => Ok(Some(node)),
             Err(Unmapped::NotWanted) => Ok(None),
             Err(Unmapped::Limit) => {
-                // The nearest path that does exist tells where something is missing.
-                self.note(parent, Target::Ignored, Scalar::Path);
+                // The nearest path that does exist tells where something is missing, once.
+                let last = self.values.leaves.last();
+                if !last.is_some_and(|leaf| leaf.node == parent && leaf.target == Target::Ignored) {
+                    self.note(parent, Target::Ignored, Scalar::Path);
+                }
                 Ok(None)
             }
             Err(Unmapped::Strict) => {

@@ -12,11 +12,12 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tantivy::directory::MmapDirectory;
-use tantivy::{Index, IndexReader, ReloadPolicy, Searcher};
+use tantivy::directory::{Directory as _, MmapDirectory};
+use tantivy::schema::document::Document;
+use tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, Searcher};
 
 use super::marks::Marks;
 use crate::base64;
@@ -24,6 +25,9 @@ use crate::schema;
 
 /// Blocks of the document store that a reader keeps decompressed, of 64 KB each.
 const STORE_CACHE_BLOCKS: usize = 16;
+
+/// Ending of the folder of a partition that is being made.
+pub(crate) const UNFINISHED: &str = ".new";
 
 /// What a commit says about itself.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -70,6 +74,19 @@ impl Payload {
     }
 }
 
+/// Commits so that documents and payload survive a power cut together, and nothing less does after this returned.
+///
+/// # Errors
+/// When the file system refuses.
+pub(crate) fn commit<D: Document>(writer: &mut IndexWriter<D>, payload: &Payload) -> tantivy::Result<()> {
+    let mut commit = writer.prepare_commit()?;
+    commit.set_payload(&payload.render());
+    commit.commit()?;
+    // tantivy renames its meta.json last; the journal may only go when that name is durable.
+    writer.index().directory().sync_directory()?;
+    Ok(())
+}
+
 /// A partition that is open for searching.
 pub(crate) struct Partition {
     pub(crate) number: u32,
@@ -79,6 +96,8 @@ pub(crate) struct Partition {
     /// Of the last commit.
     payload: Mutex<Arc<Payload>>,
     bytes: AtomicU64,
+    /// It was dropped: whoever still holds its files is to let go of them.
+    pub(crate) gone: Arc<AtomicBool>,
 }
 
 impl Partition {
@@ -87,17 +106,22 @@ impl Partition {
     /// # Errors
     /// When the folder cannot be written.
     pub(crate) fn create(index_folder: &Path, number: u32, payload: Payload) -> tantivy::Result<Self> {
-        let folder = index_folder.join(format!("p{number}"));
-        fs::create_dir_all(&folder)?;
-        let directory = MmapDirectory::open(&folder)?;
-        let index = schema::index_builder().open_or_create(directory)?;
+        // It gets its name when it is whole, so that one that was cut short is not taken for damage.
+        let unfinished = index_folder.join(format!("p{number}{UNFINISHED}"));
+        if unfinished.exists() {
+            fs::remove_dir_all(&unfinished)?;
+        }
+        fs::create_dir_all(&unfinished)?;
+        let index = schema::index_builder().open_or_create(MmapDirectory::open(&unfinished)?)?;
         let mut writer = index.writer_with_num_threads::<tantivy::TantivyDocument>(1, 15_000_000)?;
-        let mut commit = writer.prepare_commit()?;
-        commit.set_payload(&payload.render());
-        commit.commit()?;
+        commit(&mut writer, &payload)?;
         drop(writer);
-        weir_daemon::files::sync_dir(&folder)?;
+        drop(index);
+        let folder = index_folder.join(format!("p{number}"));
+        fs::rename(&unfinished, &folder)?;
         weir_daemon::files::sync_dir(index_folder)?;
+        let mut index = Index::open(MmapDirectory::open(&folder)?)?;
+        index.set_tokenizers(schema::tokenizers());
         Self::with(index, number, folder, payload)
     }
 
@@ -113,6 +137,7 @@ impl Partition {
 
     fn open_and_verify(index_folder: &Path, number: u32) -> Result<Self, String> {
         let folder = index_folder.join(format!("p{number}"));
+        mend_managed(&folder);
         let open = || -> tantivy::Result<(Index, Option<String>)> {
             let mut index = Index::open(MmapDirectory::open(&folder)?)?;
             index.set_tokenizers(schema::tokenizers());
@@ -141,8 +166,15 @@ impl Partition {
             .reload_policy(ReloadPolicy::Manual)
             .doc_store_cache_num_blocks(STORE_CACHE_BLOCKS)
             .try_into()?;
-        let partition =
-            Self { number, folder, index, reader, payload: Mutex::new(Arc::new(payload)), bytes: AtomicU64::new(0) };
+        let partition = Self {
+            number,
+            folder,
+            index,
+            reader,
+            payload: Mutex::new(Arc::new(payload)),
+            bytes: AtomicU64::new(0),
+            gone: Arc::default(),
+        };
         partition.measure();
         Ok(partition)
     }
@@ -154,6 +186,13 @@ impl Partition {
             let documents = segment.fast_fields().u64("_seq").map_err(|error| error.to_string())?.num_docs();
             if documents != segment.max_doc() {
                 return Err(format!("a segment has {documents} documents and not {}", segment.max_doc()));
+            }
+            let alive = segment.alive_bitset().map_or(segment.max_doc(), |alive| alive.num_alive_docs() as u32);
+            if alive != segment.num_docs() {
+                return Err(format!(
+                    "a segment has {alive} documents that are not deleted and not {}",
+                    segment.num_docs()
+                ));
             }
         }
         Ok(())
@@ -186,6 +225,26 @@ impl Partition {
         let bytes = folder_bytes(&self.folder);
         self.bytes.store(bytes, Ordering::Relaxed);
         bytes
+    }
+}
+
+/// tantivy's list of the files that it may remove is worth nothing by itself: damaged, it is made anew from what is there.
+fn mend_managed(folder: &Path) {
+    let path = folder.join(".managed.json");
+    let known: Option<Vec<PathBuf>> = fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let entries: Vec<PathBuf> = match fs::read_dir(folder) {
+        Ok(entries) => entries.filter_map(|entry| Some(PathBuf::from(entry.ok()?.file_name()))).collect(),
+        Err(_) => return,
+    };
+    let is_hidden = |path: &PathBuf| path.to_string_lossy().starts_with('.');
+    let living: Vec<PathBuf> = entries.into_iter().filter(|path| !is_hidden(path)).collect();
+    if known.is_some_and(|known| living.iter().all(|path| known.contains(path))) {
+        return;
+    }
+    tracing::warn!(folder = %folder.display(), "the list of a partition's files is damaged; it is made anew");
+    let written = serde_json::to_vec(&living).map_err(io::Error::from).and_then(|bytes| fs::write(&path, bytes));
+    if let Err(error) = written {
+        tracing::error!(file = %path.display(), %error, "it cannot be written");
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a search sees: searchers over the partitions of some indices, fixed at one moment.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 use tantivy::{DocAddress, Searcher};
@@ -10,7 +11,7 @@ use super::source::Sources;
 use crate::error::Result;
 use crate::mapping::Mapping;
 use crate::query::Query;
-use crate::schema::{Fields, schema};
+use crate::schema::{self, Fields, schema};
 
 /// How an index expression is read, by the query parameters of the same names.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +52,35 @@ pub struct PartitionView {
     pub(crate) only: Option<Arc<Query>>,
     /// Mixed into the ids that weir gives.
     pub(crate) salt: u64,
+    /// Its partition was dropped.
+    pub(crate) gone: Arc<AtomicBool>,
+}
+
+impl View {
+    /// The same without the files of partitions that were dropped, which are empty then and keep their places; `None`
+    /// when there are no such files.
+    ///
+    /// # Errors
+    /// Never at present.
+    pub(crate) fn without_gone(&self) -> Result<Option<Self>> {
+        let is_gone = |part: &PartitionView| part.gone.load(Ordering::Acquire) && part.searcher.num_docs() > 0;
+        if !self.parts.iter().any(is_gone) {
+            return Ok(None);
+        }
+        let empty = schema::index_builder().create_in_ram()?.reader()?.searcher();
+        let parts = self.parts.iter().map(|part| PartitionView {
+            searcher: if is_gone(part) { empty.clone() } else { part.searcher.clone() },
+            index_name: Arc::clone(&part.index_name),
+            mapping: Arc::clone(&part.mapping),
+            fields: part.fields,
+            time_range: part.time_range,
+            filter: part.filter.clone(),
+            only: part.only.clone(),
+            salt: part.salt,
+            gone: Arc::clone(&part.gone),
+        });
+        Ok(Some(Self { parts: parts.collect() }))
+    }
 }
 
 impl PartitionView {
@@ -65,6 +95,7 @@ impl PartitionView {
             filter: None,
             only: None,
             salt: 0,
+            gone: Arc::default(),
         }
     }
 

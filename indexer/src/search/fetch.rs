@@ -1,15 +1,16 @@
 //! From documents found to hits as they are answered.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
-use tantivy::columnar::MonotonicallyMappableToU64;
+use tantivy::columnar::{MonotonicallyMappableToU64, StrColumn};
 use tantivy::query::EnableScoring;
 use tantivy::{DocAddress, DocSet};
 
-use super::columns::{Kind, open};
+use super::columns::{Kind, Values, open};
 use super::highlight::Highlight;
 use super::sort::Key;
 use super::source::{SourceFilter, leaves};
@@ -180,6 +181,19 @@ pub struct Hit {
     explanation: Option<Value>,
 }
 
+/// Columns that every hit of a segment is asked for, opened once.
+struct Beside {
+    ignored: Vec<Values>,
+    routing: Option<StrColumn>,
+}
+
+impl Beside {
+    fn open(part: &PartitionView, segment: u32) -> Result<Self, Refusal> {
+        let ignored = super::columns::open_named(part.searcher.segment_reader(segment), "_ignored")?;
+        Ok(Self { ignored, routing: part.routing_column(segment)? })
+    }
+}
+
 /// Makes hits of documents. `query`: what to highlight, and whose names to tell.
 #[expect(clippy::too_many_arguments, reason = "each one is a different part of the request")]
 pub fn hits(
@@ -208,6 +222,7 @@ pub fn hits(
         let matched = named_matches(part, query, &addresses, now)?;
         let mut ids = ids.into_iter();
         let mut sources = sources.into_iter();
+        let mut beside: BTreeMap<u32, Beside> = BTreeMap::new();
         for (i, names) in list.into_iter().zip(matched) {
             let found = &page[i];
             let source = sources.next();
@@ -215,7 +230,13 @@ pub fn hits(
                 Some(query) => super::explain::of(part, found.address, query, now)?,
                 None => None,
             };
-            let hit = one(part, found, keys, sorted, scored, wanted, query, ids.next(), source, names, explanation)?;
+            let segment = found.address.segment_ord;
+            let beside = match beside.entry(segment) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => new.insert(Beside::open(part, segment)?),
+            };
+            let hit =
+                one(part, found, keys, sorted, scored, wanted, query, ids.next(), source, names, explanation, beside)?;
             hits[i] = Some(hit);
         }
     }
@@ -235,6 +256,7 @@ fn one(
     source: Option<String>,
     matched_queries: Vec<String>,
     explanation: Option<Value>,
+    beside: &Beside,
 ) -> Result<Hit, Refusal> {
     let needs_tree =
         !wanted.fields.is_empty() || wanted.highlight.is_some() || !(wanted.source.none || wanted.source.is_whole());
@@ -263,20 +285,23 @@ fn one(
         None => Map::new(),
     };
     let numbers = if wanted.version || wanted.seq_no { Some(part.version(found.address)?) } else { None };
-    let reader = part.searcher.segment_reader(found.address.segment_ord);
     let mut ignored = Vec::new();
-    for column in super::columns::open_named(reader, "_ignored")? {
+    for column in &beside.ignored {
         for raw in column.column.values_for_doc(found.address.doc_id) {
             ignored.push(column.text(raw)?);
         }
     }
+    let routing = match beside.routing.as_ref().filter(|_| !wanted.bare) {
+        Some(column) => crate::store::view::text_of(column, found.address.doc_id)?,
+        None => None,
+    };
     Ok(Hit {
         index: part.index_name.to_string(),
         id,
         version: numbers.filter(|_| wanted.version).map(|(v, _)| v),
         seq_no: numbers.filter(|_| wanted.seq_no).map(|(_, s)| s),
         primary_term: wanted.seq_no.then_some(1),
-        routing: if wanted.bare { None } else { part.routing(found.address)? },
+        routing,
         score: scored.then_some(found.score),
         ignored,
         source: shown,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
+use tantivy::columnar::StrColumn;
 use tantivy::{DocAddress, Searcher};
 
 use super::lookup;
@@ -127,17 +128,24 @@ impl PartitionView {
         addresses.iter().map(id).collect()
     }
 
+    /// Where the `_routing` of a segment's documents is, if any has one.
+    ///
+    /// # Errors
+    /// 500 when the column is damaged.
+    pub fn routing_column(&self, segment: u32) -> Result<Option<StrColumn>> {
+        let columns = self.searcher.segment_reader(segment).fast_fields();
+        Ok(columns.str(&format!("_kw.{}", crate::schema::ROUTING))?)
+    }
+
     /// One document's `_routing`.
     ///
     /// # Errors
-    /// 500 when a column is damaged.
+    /// 500 when the column is damaged.
     pub fn routing(&self, address: DocAddress) -> Result<Option<String>> {
-        let columns = self.searcher.segment_reader(address.segment_ord).fast_fields();
-        let Some(column) = columns.str(&format!("_kw.{}", crate::schema::ROUTING))? else { return Ok(None) };
-        let Some(ord) = column.ords().first(address.doc_id) else { return Ok(None) };
-        let mut text = String::new();
-        column.ord_to_str(ord, &mut text)?;
-        Ok(Some(text))
+        match self.routing_column(address.segment_ord)? {
+            Some(column) => text_of(&column, address.doc_id),
+            None => Ok(None),
+        }
     }
 
     /// One document's `_version` and `_seq_no`.
@@ -166,4 +174,15 @@ impl PartitionView {
         }
         Ok(found)
     }
+}
+
+/// The first value that a document has in a column of strings.
+///
+/// # Errors
+/// 500 when the column is damaged.
+pub fn text_of(column: &StrColumn, doc: u32) -> Result<Option<String>> {
+    let Some(ord) = column.ords().first(doc) else { return Ok(None) };
+    let mut text = String::new();
+    column.ord_to_str(ord, &mut text)?;
+    Ok(Some(text))
 }

@@ -1,6 +1,6 @@
 """The official Python client against weir: bulk helpers, search, count, scan, aggregations, errors.
 
-usage: real_client.py URL   (prints the client's version; any wrong answer is an AssertionError)
+usage: with_elasticsearch.py URL   (prints the client's version; any wrong answer is an AssertionError)
 """
 
 import sys
@@ -32,6 +32,21 @@ def documents():
 
 def mine(*filters):
     return {"bool": {"filter": [{"term": {"container.name": f"{RUN}.1"}}, *filters]}}
+
+
+def objects(es):
+    """The same asked through the client's DSL, which reads every document by a point in time."""
+    from elasticsearch.dsl import A, Q, Search
+
+    search = Search(using=es, index=INDEX).filter("term", **{"container.name": f"{RUN}.1"})
+    failed = search.query(Q("match_phrase", message="payment failed")).sort("@timestamp").extra(track_total_hits=True)
+    failed.aggs.bucket("services", A("terms", field="service.name")).metric("last", "max", field="log.offset")
+    answer = failed.execute()
+    assert answer.success() and answer.hits.total.value == COUNT // 10, answer.to_dict()
+    assert answer[0].message == f"{RUN} order 0 payment failed" and answer[0].log.offset == 0, answer[0].to_dict()
+    assert sum(bucket.doc_count for bucket in answer.aggregations.services.buckets) == COUNT // 10
+    offsets = sorted(hit.log.offset for hit in search.sort("@timestamp").iterate(keep_alive="1m"))
+    assert offsets == list(range(COUNT)), (len(offsets), offsets[:20])
 
 
 def main():
@@ -89,6 +104,8 @@ def main():
 
     scanned = sorted(hit["_source"]["log"]["offset"] for hit in helpers.scan(es, index=INDEX, query={"query": mine()}, size=700))
     assert scanned == list(range(COUNT)), (len(scanned), scanned[:20])
+
+    objects(es)
 
     try:
         es.search(index=INDEX, query={"more_like_this": {"like": "x"}})

@@ -70,7 +70,7 @@ pub struct ShipperFlags {
 /// Flags of the aggregator.
 #[derive(Clone, Debug, Default, Args)]
 pub struct PipelineFlags {
-    /// Pipeline file or folder in Logstash's syntax (repeatable) [default: ./pipelines, else the built-in ones]
+    /// Pipeline file or folder in Logstash's syntax, or a pipelines.yml (repeatable) [default: ./pipelines, else the built-in ones]
     #[arg(short = 'f', long = "pipelines", value_name = "PATH")]
     pub pipelines: Vec<PathBuf>,
 }
@@ -131,16 +131,28 @@ pub enum Command {
         #[command(flatten)]
         flags: PipelineFlags,
     },
-    /// Show each line's way through the pipelines: weir explain -f nginx.conf sample.log
+    /// Show each line's way through the pipelines: weir explain nginx.conf < sample.log
     Explain {
         #[command(flatten)]
+        common: Common,
+        #[command(flatten)]
         flags: PipelineFlags,
-        /// Lines to explain [default: standard input]
+        /// Pipelines (*.conf, pipelines.yml, folders), and a file of lines [default: standard input]
         #[arg(value_name = "FILE")]
-        sample: Option<PathBuf>,
+        files: Vec<PathBuf>,
+        /// Show instead what a running aggregator has dropped of a service lately, and why
+        #[arg(long, value_name = "SERVICE", conflicts_with = "files")]
+        last_dropped: Option<String>,
+        #[command(flatten)]
+        access: AccessFlags,
+        /// The admin port of that aggregator
+        #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9600")]
+        admin: String,
     },
     /// Run pipeline files on their samples: NAME.conf on NAME.in, compared with NAME.out
     Test {
+        #[command(flatten)]
+        common: Common,
         /// Folder with the files
         #[arg(default_value = "pipelines")]
         folder: PathBuf,

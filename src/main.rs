@@ -15,11 +15,13 @@ mod search;
 mod settings;
 mod workbench;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser as _;
+use tokio::net::TcpListener;
 use weir_daemon::settings::Mistake;
 use weir_daemon::{Metrics, Shutdown, logging};
 
@@ -89,13 +91,21 @@ async fn command(cli: Cli) -> Result<ExitCode, String> {
             // The pipelines that an aggregator with the same settings would use.
             config.workbench = typed.aggregator().ok().map(|aggregator| workbench(&aggregator));
             let listener = run::listen("indexer", config.listen).await?;
-            println!("weir indexer: searches and writes on {}", address(&config));
+            println!("weir indexer: searches and writes on {}", url(&config, config.listen));
             run::until_signal(vec![Role::indexer(config, listener, &metrics)]).await?;
         }
         Some(Command::Check { common, flags }) => return check::run(&common, &flags),
-        Some(Command::Explain { flags, sample }) => explain::run(&flags, sample.as_deref())?,
-        Some(Command::Test { folder, write: false }) => return golden::run(&folder),
-        Some(Command::Test { folder, write: true }) => golden::write(&folder)?,
+        Some(Command::Explain { last_dropped: Some(service), access, admin, .. }) => {
+            explain::last_dropped(&service, &access, &admin).await?;
+        }
+        Some(Command::Explain { common, flags, files, .. }) => explain::run(&common, &flags, &files)?,
+        Some(Command::Test { common, folder, write }) => {
+            let options = Typed::read(&common).and_then(|typed| typed.aggregator()).map_err(told)?.load_options();
+            match write {
+                false => return golden::run(&folder, &options),
+                true => golden::write(&folder, &options)?,
+            }
+        }
         Some(Command::Users(task)) => access::users(&task)?,
         Some(Command::Tokens(task)) => access::tokens(&task)?,
         Some(Command::Certs(flags)) => certs::run(&flags)?,
@@ -121,13 +131,18 @@ async fn everything(mut flags: All, metrics: &Metrics) -> Result<(), String> {
         .flatten()
         .cloned()
         .collect();
-    let (Ok(shipper), Ok(aggregator), Ok(mut indexer)) = (shipper, aggregator, indexer) else {
-        return Err(told(mistakes));
-    };
-    indexer.workbench = Some(workbench(&aggregator));
+    let (true, Ok(mut indexer)) = (mistakes.is_empty(), indexer) else { return Err(told(mistakes)) };
+    // Each role is told the address that the next one really has, unless somebody has said where it is.
     let search = run::listen("indexer", indexer.listen).await?;
+    let scheme = if typed.has("indexer", "tls_cert") { "https://" } else { "http://" };
+    typed.connect("aggregator", "output", scheme, &search);
+    let aggregator = typed.aggregator().map_err(told)?;
+    indexer.workbench = Some(workbench(&aggregator));
     let beats = run::listen("aggregator", aggregator.listen()).await?;
-    announce(&typed, &shipper, &aggregator, &indexer, flags.demo);
+    typed.connect("shipper", "aggregators", "", &beats);
+    let shipper = typed.shipper().map_err(told)?;
+    let addresses = (address_of(&search, indexer.listen), address_of(&beats, aggregator.listen()));
+    announce(&typed, &shipper, &aggregator, &indexer, addresses, flags.demo);
     let roles = vec![
         Role::shipper(shipper, metrics),
         Role::aggregator(aggregator, beats, metrics),
@@ -145,12 +160,18 @@ fn workbench(aggregator: &weir_aggregator::Config) -> Arc<dyn weir_indexer::Work
     Arc::new(workbench::Bench(aggregator.pipeline_files()))
 }
 
+/// The address that was bound, which differs from the one asked for where that left the port open.
+fn address_of(listener: &TcpListener, asked: SocketAddr) -> SocketAddr {
+    listener.local_addr().unwrap_or(asked)
+}
+
 /// Says what is watched and where to look, once, for people.
 fn announce(
     typed: &Typed,
     shipper: &weir_shipper::Config,
     aggregator: &weir_aggregator::Config,
     indexer: &weir_indexer::Config,
+    (search, beats): (SocketAddr, SocketAddr),
     demo: bool,
 ) {
     println!("weir {}", env!("CARGO_PKG_VERSION"));
@@ -181,19 +202,20 @@ fn announce(
         println!("  pipelines  {}{built_in}", path.display());
     }
     println!("  data       {}", indexer.data_dir.display());
-    println!("  Beats      {}", aggregator.listen());
-    println!("  search     {}", address(indexer));
+    let search = url(indexer, search);
+    println!("  Beats      {beats}");
+    println!("  search     {search}");
     println!();
-    println!("  look       open {} in a browser, or: weir search 'log.level:error'", address(indexer));
+    println!("  look       open {search} in a browser, or: weir search 'log.level:error'");
     if demo {
         println!("  demo       a make-believe stack is logging; Ctrl-C ends it and removes what it wrote");
     }
 }
 
 /// Where the indexer answers, as a URL.
-fn address(indexer: &weir_indexer::Config) -> String {
+fn url(indexer: &weir_indexer::Config, address: SocketAddr) -> String {
     let scheme = if indexer.tls.is_some() { "https" } else { "http" };
-    format!("{scheme}://{}", indexer.listen)
+    format!("{scheme}://{address}")
 }
 
 /// The make-believe stack of `--demo`, which writes into a temporary folder that goes away with it.

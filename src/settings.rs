@@ -1,7 +1,9 @@
 //! From file, environment and flags to the settings of each role.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
+use tokio::net::TcpListener;
 use weir_daemon::settings::{Mistake, Sources};
 
 use crate::cli::{Common, PipelineFlags, ShipperFlags, StoreFlags};
@@ -66,6 +68,26 @@ impl Typed {
                 None => Path::new(DEFAULT_DATA_DIR).join(section),
             };
             self.text(section, "data_dir", Some(&folder.to_string_lossy()));
+        }
+    }
+
+    /// Whether file, environment or a flag has set this key.
+    pub fn has(&self, section: &str, key: &str) -> bool {
+        self.sources.has(section, key)
+    }
+
+    /// Tells a role where the next one listens, unless file, environment or flags say it.
+    pub fn connect(&mut self, section: &str, key: &str, scheme: &str, listener: &TcpListener) {
+        if self.sources.has(section, key) {
+            return;
+        }
+        if let Ok(mut address) = listener.local_addr() {
+            if address.ip().is_unspecified() {
+                // All addresses of this machine are listened on; nobody can connect to "all".
+                let is_v4 = address.is_ipv4();
+                address.set_ip(if is_v4 { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+            }
+            self.list(section, key, &[format!("{scheme}{address}")]);
         }
     }
 

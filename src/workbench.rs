@@ -47,7 +47,7 @@ impl Workbench for Bench {
     fn files(&self) -> Value {
         let texts = self.0.texts();
         let files: Vec<Value> = texts.iter().map(|(name, text)| json!({"name": name, "text": text})).collect();
-        let mistakes = match Program::parse(texts, &LoadOptions::default()) {
+        let mistakes = match Program::parse(texts, &self.0.options()) {
             Ok(_) => Vec::new(),
             Err(mistakes) => mistakes.iter().map(mistake).collect(),
         };
@@ -66,7 +66,7 @@ impl Workbench for Bench {
         let running = self.0.texts();
         let named = running.iter().flat_map(|(name, text)| file_options(name, text)).collect();
         let environment = trial.files.iter().flat_map(|file| variables(&file.text)).collect();
-        let options = LoadOptions { environment, files: Some(named), ..LoadOptions::default() };
+        let options = LoadOptions { environment, files: Some(named), ..self.0.options() };
         let texts = trial.files.into_iter().map(|file| (file.name, file.text)).collect();
         let program = match Program::parse(texts, &options) {
             Ok(program) => program,
@@ -74,7 +74,7 @@ impl Workbench for Bench {
         };
         let rules: HashMap<&str, &RuleInfo> = program.rules().map(|rule| (rule.id.as_str(), rule)).collect();
         let lines: Vec<Value> = events.into_iter().map(|event| told(&explain(&program, event), &rules)).collect();
-        let warnings: Vec<Value> = program.warnings().iter().map(mistake).collect();
+        let warnings: Vec<Value> = program.diagnostics().iter().map(mistake).collect();
         Ok(json!({ "mistakes": warnings, "lines": lines }))
     }
 }

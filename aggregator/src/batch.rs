@@ -45,16 +45,17 @@ impl Batch {
         }
     }
 
-    /// Appends the documents of one event to the buffers of the outputs that each of them goes to.
-    pub fn append(&mut self, events: &[Event], id: &str, identity: Option<Identity>) {
+    /// Appends the documents of one event of one of the program's pipelines to the buffers of the outputs that each of
+    /// them goes to.
+    pub fn append(&mut self, pipeline: usize, events: &[Event], id: &str, identity: Option<Identity>) {
         if let [event] = events {
             let name = Name { id, identity, nth: 0, is_first: true, is_last: true };
-            return self.pipeline.append(event, name, &mut self.places, &mut self.buffers);
+            return self.pipeline.append(pipeline, event, name, &mut self.places, &mut self.buffers);
         }
         // Which of them is an output's first and last is known only when all have been sent their way.
         for output in 0..self.buffers.len() {
             let goes_there = |event: &Event, places: &mut Vec<usize>| {
-                self.pipeline.places(event, places);
+                self.pipeline.places(pipeline, event, places);
                 places.contains(&output)
             };
             let mut places = std::mem::take(&mut self.places);

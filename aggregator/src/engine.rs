@@ -17,8 +17,10 @@ use crate::output::{Buffer, BulkOutput, Name, Output};
 use crate::pipeline::ast::{Attribute, Literal, Value};
 use crate::pipeline::diagnostic::{Diagnostic, Severity};
 use crate::pipeline::template::Template;
-use crate::pipeline::texts;
-use crate::pipeline::{LoadOptions, Program};
+use crate::pipeline::{Ecs, FilterCount, LoadOptions, Program, RuleInfo, texts, watched};
+use crate::recent::Recent;
+use crate::service_budget::ServiceBudgets;
+use crate::slow::SlowFilters;
 
 /// Where pipelines come from.
 #[derive(Clone, Debug)]
@@ -27,19 +29,25 @@ pub struct PipelineFiles {
     pub paths: Vec<PathBuf>,
     /// Names and texts that are used when none of the paths is there.
     pub built_in: Vec<(String, String)>,
+    /// The mode of filters that do not say theirs.
+    pub ecs: Ecs,
+    /// Escapes in texts mean something.
+    pub escapes: bool,
 }
 
 impl PipelineFiles {
-    /// Loads them.
-    ///
-    /// # Errors
-    /// All mistakes in all files.
-    pub fn load(&self) -> Result<Program, Vec<Diagnostic>> {
-        let options = LoadOptions::default();
+    /// Reads them. Mistakes are in what comes of it.
+    pub fn read(&self) -> Program {
+        let options = self.options();
         if self.uses_built_in() {
-            return Program::parse(self.built_in.clone(), &options);
+            return Program::read_texts(self.built_in.clone(), &options);
         }
-        Program::load(&self.paths, &options)
+        Program::read(&self.paths, &options)
+    }
+
+    /// How they are read.
+    pub fn options(&self) -> LoadOptions {
+        LoadOptions { ecs: self.ecs, escapes: self.escapes, ..LoadOptions::default() }
     }
 
     /// The name and text of each file as it is now; what cannot be read is left out.
@@ -54,20 +62,12 @@ impl PipelineFiles {
 
     /// What changes when a file does.
     fn state(&self) -> Vec<(PathBuf, Option<SystemTime>, u64)> {
-        let mut state = Vec::new();
-        let mut note = |path: PathBuf| {
+        let state = |path: PathBuf| {
             let metadata = path.metadata().ok();
             let modified = metadata.as_ref().and_then(|metadata| metadata.modified().ok());
-            state.push((path, modified, metadata.map_or(0, |metadata| metadata.len())));
+            (path, modified, metadata.map_or(0, |metadata| metadata.len()))
         };
-        for path in &self.paths {
-            match std::fs::read_dir(path) {
-                Ok(entries) => entries.flatten().for_each(|entry| note(entry.path())),
-                Err(_) => note(path.clone()),
-            }
-        }
-        state.sort();
-        state
+        watched(&self.paths).into_iter().map(state).collect()
     }
 }
 
@@ -76,18 +76,39 @@ pub(crate) struct Pipeline {
     /// The filters, and the conditions around outputs.
     pub program: Program,
     outputs: Box<[Output]>,
-    /// The program names no output: all goes to the only one.
-    is_default: bool,
+    /// The output of pipelines that name none; the last one, if there are such.
+    default: Option<usize>,
     /// Counts the pipelines of this process.
     pub generation: u64,
-    counters: Box<[RuleCounters]>,
+    rules: Box<[RuleCounters]>,
+    pipelines: Box<[PipelineCounters]>,
     rule_ids: Box<[String]>,
+}
+
+/// What became of the events of one pipeline.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct PipelineCount {
+    /// Events it was given.
+    pub events_in: u64,
+    /// Events that left it for an output.
+    pub out: u64,
+    /// Events that it dropped.
+    pub dropped: u64,
+}
+
+struct PipelineCounters {
+    events: Counter,
+    out: Counter,
+    dropped: Counter,
 }
 
 struct RuleCounters {
     events: Counter,
+    out: Counter,
     dropped: Counter,
     failed: Counter,
+    cut_off: Counter,
+    nanoseconds: Counter,
 }
 
 impl Pipeline {
@@ -96,21 +117,28 @@ impl Pipeline {
         &self.outputs
     }
 
-    /// Appends an event to the buffers of the outputs that it goes to; `buffers` has one for each output.
-    pub fn append(&self, event: &Event, name: Name<'_>, places: &mut Vec<usize>, buffers: &mut [Buffer]) {
-        self.places(event, places);
+    /// Appends an event of one of the program's pipelines to the buffers of the outputs that it goes to; `buffers` has
+    /// one for each output.
+    pub fn append(
+        &self,
+        pipeline: usize,
+        event: &Event,
+        name: Name<'_>,
+        places: &mut Vec<usize>,
+        buffers: &mut [Buffer],
+    ) {
+        self.places(pipeline, event, places);
         for place in places {
             self.outputs[*place].append(event, name, &mut buffers[*place]);
         }
     }
 
     /// Puts the places of the outputs that an event goes to into `places`.
-    pub fn places(&self, event: &Event, places: &mut Vec<usize>) {
+    pub fn places(&self, pipeline: usize, event: &Event, places: &mut Vec<usize>) {
         places.clear();
-        if self.is_default {
-            places.push(0);
-        } else {
-            self.program.route(event, places);
+        match self.default {
+            Some(default) if !self.program.has_outputs(pipeline) => places.push(default),
+            _ => self.program.route(pipeline, event, places),
         }
     }
 
@@ -119,12 +147,20 @@ impl Pipeline {
         self.rule_ids.get(rule).map_or("", |id| id)
     }
 
-    /// Adds what a worker has counted, in order of the program's rules.
-    pub fn count(&self, filters: &[crate::pipeline::FilterCount]) {
-        for (counters, count) in self.counters.iter().zip(filters) {
+    /// Adds what a worker has counted, in order of the program's rules and pipelines.
+    pub fn count(&self, filters: &[FilterCount], pipelines: &[PipelineCount]) {
+        for (counters, count) in self.rules.iter().zip(filters) {
             counters.events.add(count.events_in);
+            counters.out.add((count.events_in + count.made).saturating_sub(count.dropped));
             counters.dropped.add(count.dropped);
             counters.failed.add(count.failed);
+            counters.cut_off.add(count.cut_off);
+            counters.nanoseconds.add(count.nanoseconds);
+        }
+        for (counters, count) in self.pipelines.iter().zip(pipelines) {
+            counters.events.add(count.events_in);
+            counters.out.add(count.out);
+            counters.dropped.add(count.dropped);
         }
     }
 }
@@ -149,14 +185,15 @@ impl Builder {
         program: Program,
         generation: u64,
     ) -> Result<(Pipeline, Vec<Input>, Vec<Diagnostic>), Vec<Diagnostic>> {
-        let mut diagnostics = program.warnings().to_vec();
+        let mut diagnostics = program.diagnostics().to_vec();
         let inputs = inputs(&program, self.insecure, &mut diagnostics);
         let mut outputs = outputs(&program, &self.surroundings, &mut diagnostics);
         if diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
             return Err(diagnostics);
         }
-        let is_default = outputs.is_empty();
-        if is_default {
+        let needs_default = (0..program.pipelines().len()).any(|pipeline| !program.has_outputs(pipeline));
+        let default = needs_default.then_some(outputs.len());
+        if needs_default {
             outputs.push(Output::Bulk(BulkOutput {
                 cluster: self.cluster.clone(),
                 index: Template::parse(&self.surroundings.index),
@@ -164,17 +201,45 @@ impl Builder {
                 action: Action::Create,
             }));
         }
-        let counter = |name, help, id: &str| self.surroundings.metrics.counter(name, help, &[("filter", id)]);
-        let counters = program.rules().map(|rule| RuleCounters {
-            events: counter("weir_aggregator_filter_events_total", "Events that a filter was given.", &rule.id),
-            dropped: counter("weir_aggregator_filter_dropped_total", "Events that a filter dropped.", &rule.id),
-            failed: counter("weir_aggregator_filter_failed_total", "Events that a filter could not work on.", &rule.id),
-        });
-        let counters = counters.collect();
+        let metrics = &self.surroundings.metrics;
+        let rules = program.rules().map(|rule| RuleCounters::new(metrics, rule)).collect();
+        let pipelines = program.pipelines().map(|name| PipelineCounters::new(metrics, name)).collect();
         let rule_ids = program.rules().map(|rule| rule.id.clone()).collect();
         let outputs = outputs.into();
-        let pipeline = Pipeline { program, outputs, is_default, generation, counters, rule_ids };
+        let pipeline = Pipeline { program, outputs, default, generation, rules, pipelines, rule_ids };
         Ok((pipeline, inputs, diagnostics))
+    }
+}
+
+impl RuleCounters {
+    fn new(metrics: &Metrics, rule: &RuleInfo) -> Self {
+        let labels = [("pipeline", rule.pipeline.as_str()), ("filter", rule.id.as_str())];
+        let counter = |name, help| metrics.counter(name, help, &labels);
+        Self {
+            events: counter("weir_aggregator_filter_events_total", "Events that a filter was given."),
+            out: counter("weir_aggregator_filter_events_out_total", "Events that came out of a filter."),
+            dropped: counter("weir_aggregator_filter_dropped_total", "Events that a filter dropped."),
+            failed: counter("weir_aggregator_filter_failed_total", "Events that a filter could not work on."),
+            cut_off: counter(
+                "weir_aggregator_filter_cut_off_total",
+                "Events that were made of one and cut off, because they were too many.",
+            ),
+            nanoseconds: counter(
+                "weir_aggregator_filter_nanoseconds_total",
+                "Time that a filter took; an estimate, one event in 64 is timed.",
+            ),
+        }
+    }
+}
+
+impl PipelineCounters {
+    fn new(metrics: &Metrics, name: &str) -> Self {
+        let counter = |series, help| metrics.counter(series, help, &[("pipeline", name)]);
+        Self {
+            events: counter("weir_aggregator_pipeline_events_total", "Events that a pipeline was given."),
+            out: counter("weir_aggregator_pipeline_events_out_total", "Events that left a pipeline for an output."),
+            dropped: counter("weir_aggregator_pipeline_dropped_total", "Events that a pipeline dropped."),
+        }
     }
 }
 
@@ -186,6 +251,12 @@ pub(crate) struct Engine {
     pub ledger: Option<Arc<Ledger>>,
     /// What Logstash's beats input adds is added to events of real Beats.
     pub beats_fields: bool,
+    /// Runs of filters that take this long are told.
+    pub slow: SlowFilters,
+    /// What services may have kept, if that is limited.
+    pub budgets: Option<Arc<ServiceBudgets>>,
+    /// Examples of what was dropped lately.
+    pub recent: Recent,
     /// What is counted.
     pub counts: Counts,
 }
@@ -207,7 +278,14 @@ pub(crate) struct Counts {
 
 impl Engine {
     /// An engine that runs `pipeline` for now.
-    pub fn new(pipeline: Pipeline, ledger: Option<Arc<Ledger>>, beats_fields: bool, metrics: &Metrics) -> Arc<Self> {
+    pub fn new(
+        pipeline: Pipeline,
+        ledger: Option<Arc<Ledger>>,
+        budgets: Option<Arc<ServiceBudgets>>,
+        beats_fields: bool,
+        slow_filter: Duration,
+        metrics: &Metrics,
+    ) -> Arc<Self> {
         let counter = |name, help| metrics.counter(name, help, &[]);
         let counts = Counts {
             received: counter("weir_aggregator_events_total", "Events received."),
@@ -230,6 +308,9 @@ impl Engine {
             pipeline: RwLock::new(Arc::new(pipeline)),
             ledger,
             beats_fields,
+            slow: SlowFilters::new(slow_filter, metrics),
+            budgets,
+            recent: Recent::default(),
             counts,
         })
     }
@@ -286,8 +367,7 @@ impl Engine {
                 continue;
             }
             state.clone_from(&seen);
-            let built = files.load().and_then(|program| builder.build(program, self.generation() + 1));
-            match built {
+            match builder.build(files.read(), self.generation() + 1) {
                 Ok((pipeline, _, warnings)) => {
                     let now = written_inputs(&pipeline.program);
                     if now != inputs {

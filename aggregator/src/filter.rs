@@ -7,6 +7,8 @@ mod csv;
 mod date;
 mod dissect;
 mod drop;
+mod fingerprint;
+mod geoip;
 mod grok;
 mod json;
 mod kv;
@@ -14,6 +16,8 @@ mod level;
 mod mutate;
 mod prune;
 mod split;
+#[cfg(test)]
+mod testing;
 mod throttle;
 pub(crate) mod time;
 mod translate;
@@ -24,6 +28,7 @@ mod useragent;
 use jiff::Timestamp;
 
 pub use common::Common;
+pub(crate) use grok::pattern as grok_pattern;
 
 use crate::event::Event;
 use crate::pipeline::options::Options;
@@ -80,6 +85,8 @@ pub const FILTERS: &[(&str, Build)] = &[
     ("date", date::build),
     ("dissect", dissect::build),
     ("drop", drop::build),
+    ("fingerprint", fingerprint::build),
+    ("geoip", geoip::build),
     ("grok", grok::build),
     ("json", json::build),
     ("kv", kv::build),

@@ -14,8 +14,11 @@ use jiff::Timestamp;
 use serde_json::json;
 use weir_daemon::{Counter, Metrics, Shutdown};
 
+use crate::event::Event;
 use crate::output::bulk::{Action, Body, Target};
 use crate::output::elasticsearch::Elasticsearch;
+use crate::pipeline::template::Template;
+use crate::service_budget::ServiceBudgets;
 
 /// How often the counts are written.
 const WRITE_INTERVAL: Duration = Duration::from_secs(30);
@@ -95,17 +98,20 @@ pub(crate) struct Ledger {
     overflow: Counter,
     /// Makes the ids of this process' documents its own.
     process: u64,
+    /// What services may have kept, and the index that tells where they had more.
+    budgets: Option<(Arc<ServiceBudgets>, Template)>,
 }
 
 impl Ledger {
-    /// An empty ledger that is written to `index`.
-    pub fn new(index: String, metrics: &Metrics) -> Arc<Self> {
+    /// An empty ledger that is written to `index`. It also tells, in another index, which services are over budget.
+    pub fn new(index: String, budgets: Option<(Arc<ServiceBudgets>, Template)>, metrics: &Metrics) -> Arc<Self> {
         let help = "Dropped events that the ledger counts under other because it is full.";
         Arc::new(Self {
             index,
             entries: Mutex::default(),
             overflow: metrics.counter("weir_aggregator_ledger_overflow_total", help, &[]),
             process: RandomState::new().hash_one(Timestamp::now()),
+            budgets,
         })
     }
 
@@ -171,19 +177,24 @@ impl Ledger {
             if !key.level.is_empty() {
                 document["log"] = json!({ "level": key.level });
             }
-            *number += 1;
-            let id = format!("ledger-{:016x}-{number}", self.process);
-            let target = Target {
-                index: &self.index,
-                id: Some(&id),
-                end: None,
-                source: 0,
-                action: Action::Create,
-                joined: false,
-            };
-            body.push(target, |out| out.extend_from_slice(document.to_string().as_bytes()));
+            self.push(&self.index, "ledger", document.to_string().as_bytes(), number, &mut body);
+        }
+        if let Some((budgets, index)) = &self.budgets {
+            for record in budgets.take_records() {
+                let document = record.to_string();
+                // An index may be named by fields of the record.
+                let index = index.render(&Event::from_json(document.clone().into()).unwrap_or_default());
+                self.push(&index, "budget", document.as_bytes(), number, &mut body);
+            }
         }
         body
+    }
+
+    fn push(&self, index: &str, kind: &str, document: &[u8], number: &mut u64, body: &mut Body) {
+        *number += 1;
+        let id = format!("{kind}-{:016x}-{number}", self.process);
+        let target = Target { index, id: Some(&id), end: None, source: 0, action: Action::Create, joined: false };
+        body.push(target, |out| out.extend_from_slice(document));
     }
 }
 
@@ -298,7 +309,7 @@ mod tests {
 
     #[test]
     fn counts_are_kept_by_service_level_rule_and_minute() {
-        let ledger = Ledger::new("ledger".into(), &Metrics::new());
+        let ledger = Ledger::new("ledger".into(), None, &Metrics::new());
         let mut part = Part::new(&ledger);
         for n in 0..10 {
             part.note(dropped("web", "info", &format!("2024-05-01T12:0{}:01.5Z", n % 2)));
@@ -325,7 +336,7 @@ mod tests {
     #[test]
     fn it_is_bounded_and_nothing_goes_uncounted() {
         let metrics = Metrics::new();
-        let ledger = Ledger::new("ledger".into(), &metrics);
+        let ledger = Ledger::new("ledger".into(), None, &metrics);
         let mut part = Part::new(&ledger);
         for n in 0..2 * ENTRIES_MAX {
             part.note(dropped(&format!("service-{n}-{}", "x".repeat(500)), "info", "2024-05-01T12:00:00Z"));

@@ -10,9 +10,11 @@
 //! - `pipeline`: text to checked program, and the program run on events;
 //! - `filter`: what a program is made of, one filter to a file;
 //! - `level`: which level a line states;
-//! - `ledger`: what was dropped, counted;
+//! - `service_budget`: what a service may have kept;
+//! - `ledger`: what was dropped, counted; `recent`: examples of it; `slow`: which filter takes long;
 //! - `batch`: what some windows have become, and which acknowledgements wait for it;
-//! - `output`: delivery.
+//! - `output`: delivery;
+//! - `glob`: names of files with stars in them.
 //!
 //! It keeps nothing on disk, acknowledges nothing before it is delivered, and can be killed at any moment.
 
@@ -20,13 +22,17 @@ mod batch;
 mod engine;
 pub mod event;
 pub mod filter;
+mod glob;
 pub mod input;
 mod ledger;
 pub mod level;
 mod output;
 pub mod pipeline;
 mod receive;
+mod recent;
+mod service_budget;
 mod settings;
+mod slow;
 mod start;
 mod work;
 
@@ -44,8 +50,10 @@ use ledger::Ledger;
 use output::build::Surroundings;
 use output::elasticsearch::Elasticsearch;
 use pipeline::Diagnostic;
+use pipeline::template::Template;
 use receive::Receiver;
 use receive::budget::Budget;
+use service_budget::ServiceBudgets;
 
 /// Why an aggregator cannot start, or had to stop.
 #[derive(Debug, Error)]
@@ -63,6 +71,12 @@ pub enum Error {
     Pipelines(Vec<Diagnostic>),
 }
 
+/// The names of all inputs and of all outputs that pipeline files may use; those of the filters are in
+/// [`filter::FILTERS`].
+pub fn inputs_and_outputs() -> (Vec<&'static str>, Vec<&'static str>) {
+    (input::build::names(), output::build::names())
+}
+
 /// Reads the pipeline files of `config`, their inputs and outputs too, and tells every mistake in them: errors, and what
 /// is suspicious. Nothing is started.
 pub fn check(config: &Config) -> Vec<Diagnostic> {
@@ -75,7 +89,7 @@ pub fn check(config: &Config) -> Vec<Diagnostic> {
     };
     let cluster = Arc::new(Elasticsearch::new(Vec::new(), config.bulk.clone(), &metrics, health));
     let builder = Builder { surroundings, cluster, insecure: config.insecure };
-    match config.files.load().and_then(|program| builder.build(program, 1)) {
+    match builder.build(config.files.read(), 1) {
         Ok((_, _, warnings)) => warnings,
         Err(mistakes) => mistakes,
     }
@@ -89,16 +103,16 @@ pub fn check(config: &Config) -> Vec<Diagnostic> {
 /// When it cannot start.
 pub async fn run(config: Config, listener: TcpListener, metrics: Metrics, shutdown: Shutdown) -> Result<(), Error> {
     let health = Health::new();
+    let index = config.index;
     let surroundings = Surroundings {
         bulk: config.bulk.clone(),
-        index: config.index,
+        index: index.clone(),
         metrics: metrics.clone(),
         health: health.clone(),
     };
     let cluster = Arc::new(Elasticsearch::new(config.hosts, config.bulk, &metrics, health.clone()));
     let builder = Builder { surroundings, cluster, insecure: config.insecure };
-    let built = config.files.load().and_then(|program| builder.build(program, 1));
-    let (pipeline, inputs, warnings) = built.map_err(Error::Pipelines)?;
+    let (pipeline, inputs, warnings) = builder.build(config.files.read(), 1).map_err(Error::Pipelines)?;
     for warning in warnings {
         tracing::warn!("{warning}");
     }
@@ -108,11 +122,17 @@ pub async fn run(config: Config, listener: TcpListener, metrics: Metrics, shutdo
         None => None,
     };
 
+    let budgets =
+        (!config.service_budgets.is_empty()).then(|| Arc::new(ServiceBudgets::new(config.service_budgets, &metrics)));
+    let told = budgets.clone().map(|budgets| (budgets, Template::parse(&index)));
+    let ledger = config.ledger_index.map(|index| Ledger::new(index, told, &metrics));
+    let engine = Engine::new(pipeline, ledger.clone(), budgets, config.beats_fields, config.slow_filter, &metrics);
+
     // Everything that can fail is done. What runs here ends by `shutdown`, the later by the end of the earlier.
-    let admin_server = admin_listener
-        .map(|listener| tokio::spawn(admin::serve(listener, metrics.clone(), health.clone(), shutdown.clone())));
-    let ledger = config.ledger_index.map(|index| Ledger::new(index, &metrics));
-    let engine = Engine::new(pipeline, ledger.clone(), config.beats_fields, &metrics);
+    let admin_server = admin_listener.map(|listener| {
+        let routes = admin::routes(metrics.clone(), health.clone()).merge(recent::routes(engine.clone()));
+        tokio::spawn(admin::serve(listener, routes, shutdown.clone()))
+    });
     let events_are_over = Shutdown::new();
     let keeping = ledger.map(|ledger| {
         let engine = engine.clone();

@@ -13,7 +13,9 @@ use weir_daemon::tls::{Reloading, TlsFiles, server_config};
 use crate::engine::PipelineFiles;
 use crate::output::build::ANSWER_TIME_MAX;
 use crate::output::elasticsearch::BulkSettings;
+use crate::pipeline::{Ecs, LoadOptions, Program};
 use crate::receive::ReceiveLimits;
+use crate::service_budget::BudgetRules;
 use weir_daemon::client::{Credentials, Host};
 
 /// One gigabyte: a batch's offsets are 32-bit numbers.
@@ -44,6 +46,13 @@ pub struct Settings {
     pub pipelines: Vec<String>,
     /// How often pipeline files are looked at for a change; 0 for never.
     pub pipelines_reload: Span,
+    /// Which names filters give to what they find, unless they say so themselves: `v8`, `v1` or `disabled`, as in
+    /// Logstash.
+    pub ecs_compatibility: String,
+    /// `\n`, `\t` and the like in the texts of pipeline files mean something.
+    pub support_escapes: bool,
+    /// A filter that takes this long on one line is logged; 0 for never.
+    pub slow_filter: Span,
     /// Where events go when no pipeline file has an output: URLs of one cluster.
     #[serde(deserialize_with = "list")]
     pub output: Vec<String>,
@@ -91,6 +100,10 @@ pub struct Settings {
     pub drop_ledger: bool,
     /// Index of these counts.
     pub drop_ledger_index: String,
+    /// Bytes of messages that a service may have kept in a time, `web=10MB/1h`; `*=100MB/1h` is for all that are not
+    /// named. Over it the least severe lines go first, and a record says so.
+    #[serde(deserialize_with = "list")]
+    pub service_budgets: Vec<String>,
 }
 
 impl Default for Settings {
@@ -105,6 +118,9 @@ impl Default for Settings {
             tls_client_crl: String::new(),
             pipelines: vec!["pipelines".to_owned()],
             pipelines_reload: Span(Duration::from_secs(3)),
+            ecs_compatibility: "v8".to_owned(),
+            support_escapes: false,
+            slow_filter: Span(Duration::from_millis(100)),
             output: vec!["http://127.0.0.1:9200".to_owned()],
             index: "logs-weir".to_owned(),
             dead_letter_index: "logs-weir-dead".to_owned(),
@@ -128,6 +144,7 @@ impl Default for Settings {
             beats_fields: false,
             drop_ledger: true,
             drop_ledger_index: "logs-weir-ledger".to_owned(),
+            service_budgets: Vec::new(),
         }
     }
 }
@@ -140,6 +157,7 @@ pub struct Config {
     pub(crate) tls: Option<Arc<Reloading<rustls::ServerConfig>>>,
     pub(crate) files: PipelineFiles,
     pub(crate) pipelines_reload: Duration,
+    pub(crate) slow_filter: Duration,
     pub(crate) hosts: Vec<Host>,
     pub(crate) index: String,
     pub(crate) bulk: BulkSettings,
@@ -147,6 +165,7 @@ pub struct Config {
     pub(crate) memory_bytes_max: usize,
     pub(crate) beats_fields: bool,
     pub(crate) ledger_index: Option<String>,
+    pub(crate) service_budgets: BudgetRules,
 }
 
 impl Settings {
@@ -226,6 +245,24 @@ impl Settings {
                 mistakes.push(Mistake::new(key, format!("{name:?} is no index name"), hint));
             }
         }
+        let ecs = match self.ecs_compatibility.as_str() {
+            "disabled" => Ecs::Disabled,
+            "v1" | "v8" => Ecs::V8,
+            other => {
+                let problem = format!("{other:?} is no such mode");
+                mistakes.push(Mistake::new("ecs_compatibility", problem, "disabled, v1 or v8"));
+                Ecs::V8
+            }
+        };
+        let service_budgets = BudgetRules::parse(&self.service_budgets).unwrap_or_else(|problem| {
+            let hint = "a name, bytes and a time, such as web=10MB/1h; * is for all others";
+            mistakes.push(Mistake::new("service_budgets", problem, hint));
+            BudgetRules::default()
+        });
+        if !service_budgets.is_empty() && !self.drop_ledger {
+            let hint = "set drop_ledger = true";
+            mistakes.push(Mistake::new("service_budgets", "what they drop is told by the drop ledger", hint));
+        }
         let mut size = |key: &str, bytes: u64, min: u64, max: u64| {
             if !(min..=max).contains(&bytes) {
                 let hint = format!("between {} and {}", Bytes(min), Bytes(max));
@@ -264,8 +301,14 @@ impl Settings {
             admin,
             insecure: self.insecure,
             tls,
-            files: PipelineFiles { paths: self.pipelines.iter().map(PathBuf::from).collect(), built_in: Vec::new() },
+            files: PipelineFiles {
+                paths: self.pipelines.iter().map(PathBuf::from).collect(),
+                built_in: Vec::new(),
+                ecs,
+                escapes: self.support_escapes,
+            },
             pipelines_reload: self.pipelines_reload.get(),
+            slow_filter: self.slow_filter.get(),
             hosts,
             index: self.index.clone(),
             bulk: BulkSettings {
@@ -287,6 +330,7 @@ impl Settings {
             memory_bytes_max,
             beats_fields: self.beats_fields,
             ledger_index: self.drop_ledger.then(|| self.drop_ledger_index.clone()),
+            service_budgets,
         })
     }
 }
@@ -307,6 +351,16 @@ impl Config {
     /// Where the pipelines come from, for whoever shows them.
     pub fn pipeline_files(&self) -> PipelineFiles {
         self.files.clone()
+    }
+
+    /// What the pipeline files say, or the built-in ones. Mistakes are in what comes of it.
+    pub fn program(&self) -> Program {
+        self.files.read()
+    }
+
+    /// How pipeline files are read.
+    pub fn load_options(&self) -> LoadOptions {
+        self.files.options()
     }
 
     /// The pipeline files and folders that were named; empty: the built-in ones.

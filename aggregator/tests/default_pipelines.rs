@@ -36,7 +36,7 @@ fn every_file_has_a_sample() {
 #[test]
 fn the_files_are_clean() {
     let program = Program::load(&[folder()], &LoadOptions::default()).expect("pipelines without mistakes");
-    assert!(program.warnings().is_empty(), "{:?}", program.warnings());
+    assert!(program.diagnostics().is_empty(), "{:?}", program.diagnostics());
 }
 
 /// The policy of the whole folder, on every line of every sample: kept is exactly what is not trace, debug or info in

@@ -84,6 +84,20 @@ async fn tcp_lines_are_joined_by_a_multiline_codec() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_multiline_codec_knows_the_patterns_of_grok() {
+    let server = BulkServer::start(true).await;
+    let port = free_port().await;
+    let codec = "multiline { pattern => \"^%{TIMESTAMP_ISO8601} \" negate => true what => \"previous\" }";
+    let (aggregator, _folder) = start(&server, &format!("input {{ tcp {{ port => {port} codec => {codec} }} }}")).await;
+    let mut stream = connect(port).await;
+    stream.write_all(b"2024-05-01 12:00:00 a\nTraceback\nEnd\n2024-05-01T12:00:01Z b\n").await.unwrap();
+    stream.shutdown().await.unwrap();
+    documents(&server, 2).await;
+    assert_eq!(server.messages("logs-weir"), ["2024-05-01 12:00:00 a\nTraceback\nEnd", "2024-05-01T12:00:01Z b"]);
+    aggregator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_http_request_is_answered_when_its_events_are_delivered() {
     let server = BulkServer::start(true).await;
     let port = free_port().await;

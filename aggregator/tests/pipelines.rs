@@ -41,7 +41,7 @@ async fn what_a_pipeline_drops_is_acknowledged_and_stands_in_the_ledger() {
     assert_eq!(server.messages("logs-weir"), ["ERROR 0", "ERROR 3", "ERROR 6"]);
     assert_eq!(aggregator.metric("weir_aggregator_events_total"), 10);
     assert_eq!(aggregator.metric("weir_aggregator_events_dropped_total"), 7);
-    assert_eq!(aggregator.metric("weir_aggregator_filter_dropped_total{filter=\"policy\"}"), 7);
+    assert_eq!(aggregator.metric("weir_aggregator_filter_dropped_total{pipeline=\"main\",filter=\"policy\"}"), 7);
     drop(client);
     aggregator.stop().await;
     let documents = server.documents();

@@ -60,7 +60,7 @@ async fn clients_from_pypi_deliver_everything_once() {
     let python = match tokio::task::spawn_blocking(python).await.unwrap() {
         Ok(python) => python,
         Err(reason) => {
-            println!("LEFT OUT: pylogbeat and python-logstash-async against the Beats port ({reason})");
+            println!("left out: pylogbeat and python-logstash-async against the Beats port because {reason}");
             return;
         }
     };

@@ -10,7 +10,7 @@ fuzz_target!(|text: &str| {
     }
     let options = LoadOptions { environment: Default::default(), ..LoadOptions::default() };
     match Program::parse(vec![("fuzz.conf".into(), text.into())], &options) {
-        Ok(program) => program.warnings().iter().for_each(|warning| drop(warning.to_string())),
+        Ok(program) => program.diagnostics().iter().for_each(|warning| drop(warning.to_string())),
         Err(mistakes) => {
             assert!(!mistakes.is_empty(), "refused without a reason");
             mistakes.iter().for_each(|mistake| drop(mistake.to_string()));

@@ -1,5 +1,5 @@
-//! `weir --demo`, as a newcomer runs it: within a minute a search finds the trouble of every service, on the terminal
-//! as well; and `weir check` says what is wrong before anything runs.
+//! `weir --demo`, as a newcomer runs it, on ports of its own: within a minute a search finds the trouble of every
+//! service, on the terminal as well; and `weir check` says what is wrong before anything runs.
 
 use std::fs;
 use std::process::Stdio;
@@ -30,8 +30,6 @@ fn a_search_finds_every_services_trouble_within_a_minute() {
         .arg("--demo")
         .args(["--set", &format!("indexer.listen={}", place.search)])
         .args(["--set", &format!("aggregator.listen={}", place.beats)])
-        .args(["--set", &format!("shipper.aggregators={}", place.beats)])
-        .args(["--set", &format!("aggregator.output=http://{}", place.search)])
         .args(["--set", "shipper.admin=", "--set", "aggregator.admin="])
         .stdin(Stdio::null())
         .stdout(log.try_clone().unwrap())

@@ -14,5 +14,6 @@ mod rules;
 mod snapshots;
 mod support;
 mod swarm;
+mod syslog_driver;
 mod three_nodes;
 mod tls;

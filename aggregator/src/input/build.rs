@@ -4,11 +4,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use regex::RegexBuilder;
 use weir_daemon::exposure;
 use weir_daemon::tls::{Reloading, TlsFiles, server_config};
 
 use crate::event::FieldPath;
+use crate::filter::grok_pattern;
 use crate::input::Additions;
 use crate::input::codec::{Codec, MultilineRule};
 use crate::input::file::Files;
@@ -67,9 +67,21 @@ const INPUTS: [(&str, Build); 8] = [
     ("udp", udp),
 ];
 
+/// The names of all inputs.
+pub(crate) fn names() -> Vec<&'static str> {
+    INPUTS.iter().map(|(name, _)| *name).collect()
+}
+
 /// The inputs of a program, in order. `insecure` allows plain ports beyond this machine.
 pub(crate) fn inputs(program: &Program, insecure: bool, diagnostics: &mut Vec<Diagnostic>) -> Vec<Input> {
-    program.inputs().iter().filter_map(|settings| input(settings, insecure, diagnostics)).collect()
+    let built = program.inputs().iter().filter_map(|settings| {
+        let mut input = input(settings, insecure, diagnostics)?;
+        // What comes into the first pipeline is meant for all; the others' own inputs are theirs.
+        let name = program.pipelines().nth(settings.pipeline).filter(|_| settings.pipeline > 0);
+        input.additions.pipeline = name.map(Into::into);
+        Some(input)
+    });
+    built.collect()
 }
 
 fn input(settings: &PluginSettings, insecure: bool, diagnostics: &mut Vec<Diagnostic>) -> Option<Input> {
@@ -101,7 +113,7 @@ fn additions(options: &mut Options<'_>) -> Additions {
         let path: Option<FieldPath> = options.path(&name);
         fields.extend(path.map(|path| (path, Template::parse(&value))));
     }
-    Additions { kind, tags, fields }
+    Additions { pipeline: None, kind, tags, fields }
 }
 
 /// Options of Logstash's that change nothing here; a warning says so.
@@ -419,13 +431,9 @@ fn multiline(options: &mut Options<'_>) -> Option<Codec> {
     let negate = options.bool("negate", false);
     let lines_max = options.whole("max_lines").map_or(MULTILINE_LINES_MAX, |(lines, _)| lines.max(1));
     let bytes_max = options.whole("max_bytes").map_or(MULTILINE_BYTES_MAX, |(bytes, _)| bytes.max(1));
-    without_effect(options, &["auto_flush_interval", "multiline_tag", "patterns_dir"], "");
+    without_effect(options, &["auto_flush_interval", "multiline_tag"], "");
     let (text, span) = pattern?;
-    if text.contains("%{") {
-        options.error(&span, "grok patterns cannot be used here", "write a regular expression");
-        return None;
-    }
-    match RegexBuilder::new(&text).build() {
+    match grok_pattern(options, &text) {
         Ok(pattern) => Some(Codec::Multiline(MultilineRule {
             pattern,
             negate,
@@ -433,8 +441,8 @@ fn multiline(options: &mut Options<'_>) -> Option<Codec> {
             lines_max: usize::try_from(lines_max).unwrap_or(usize::MAX),
             bytes_max: usize::try_from(bytes_max).unwrap_or(usize::MAX),
         })),
-        Err(error) => {
-            options.error(&span, error.to_string(), "");
+        Err((problem, hint)) => {
+            options.error(&span, problem, hint);
             None
         }
     }

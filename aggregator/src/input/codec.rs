@@ -1,9 +1,9 @@
 //! From a frame's bytes to events.
 
 use bytes::Bytes;
-use regex::Regex;
 
 use crate::event::{Event, Text, Value, json};
+use crate::pipeline::pattern::Pattern;
 
 /// Events that one JSON list may hold.
 const LIST_EVENTS_MAX: usize = 100_000;
@@ -23,7 +23,7 @@ pub(crate) enum Codec {
 #[derive(Clone, Debug)]
 pub(crate) struct MultilineRule {
     /// The pattern that is looked for in each line.
-    pub pattern: Regex,
+    pub pattern: Pattern,
     /// Lines without it are meant.
     pub negate: bool,
     /// The lines meant belong to the one after them; else to the one before.
@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn lines_that_belong_together() {
         let rule = |pattern: &str, negate, next| {
-            let pattern = Regex::new(pattern).unwrap();
+            let pattern = Pattern::new(pattern).unwrap();
             Codec::Multiline(MultilineRule { pattern, negate, next, lines_max: 4, bytes_max: 100 })
         };
         let stack = ["one", "  at a", "  at b", "two", "three"];

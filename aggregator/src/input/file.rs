@@ -11,9 +11,9 @@ use std::time::Duration;
 use weir_daemon::Shutdown;
 
 use crate::event::{FieldPath, Text, Value};
+use crate::glob;
 use crate::input::feed::{Chunk, Sender};
 use crate::input::frames::{Frames, Framing};
-use crate::input::glob;
 use crate::input::stream::{Dialect, LINE_BYTES_MAX, Reader};
 
 /// How often files are looked at.

@@ -6,7 +6,6 @@ pub(crate) mod codec;
 pub(crate) mod feed;
 pub(crate) mod file;
 pub(crate) mod frames;
-pub(crate) mod glob;
 pub(crate) mod http;
 pub(crate) mod stdin;
 pub(crate) mod stream;
@@ -20,6 +19,8 @@ use crate::pipeline::template::Template;
 /// What an input adds to each of its events, as all of Logstash's inputs can.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Additions {
+    /// The pipeline that the events go to; by label and condition where there is none.
+    pub pipeline: Option<Box<str>>,
     /// `type`, unless the event has one.
     pub kind: Option<Text>,
     /// `tags`.

@@ -89,6 +89,8 @@ fn new_style(rest: &str) -> Option<Line<'_>> {
     let rest = words.next()?;
     let (structured, message) = structured(rest)?;
     let message = message.strip_prefix('\u{feff}').unwrap_or(message);
+    // rsyslog puts the blank of the old form (`TAG: message`) before the message; Logstash's pattern eats it, too.
+    let message = message.strip_prefix(' ').unwrap_or(message);
     Some(Line { priority: None, time, host, program, process, message_id, structured, message })
 }
 

@@ -48,6 +48,11 @@ const OUTPUTS: [(&str, Build); 5] = [
     ("stdout", stdout),
 ];
 
+/// The names of all outputs.
+pub(crate) fn names() -> Vec<&'static str> {
+    OUTPUTS.iter().map(|(name, _)| *name).collect()
+}
+
 /// The outputs of a program, in order. Mistakes are added to `diagnostics`.
 pub(crate) fn outputs(
     program: &Program,
@@ -113,6 +118,7 @@ fn elasticsearch(options: &mut Options<'_>, surroundings: &Surroundings) -> Opti
         bulk.wait_max = Duration::from_secs(seconds.max(1));
     }
     let level = options.whole("compression_level").map(|(level, _)| level > 0);
+    options.known(&["http_compression"]);
     bulk.gzip = if options.has("http_compression") { Some(options.bool("http_compression", true)) } else { level };
     let pipeline = text(options, "pipeline");
     if !pipeline.is_empty() {

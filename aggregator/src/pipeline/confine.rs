@@ -20,11 +20,11 @@ pub(super) fn foreign(plugin: &Plugin, allowed: &[String]) -> Vec<Diagnostic> {
     found
 }
 
-/// Every file that the filters of a pipeline text name. A text that cannot be read names none.
+/// Every file that the filters of a pipeline text name. What cannot be read of a text names none.
 pub fn file_options(name: &str, text: &str) -> Vec<String> {
     let source = std::sync::Arc::new(Source { name: name.to_owned(), text: text.to_owned() });
     let mut found = Vec::new();
-    for section in super::grammar::parse(&source).unwrap_or_default() {
+    for section in super::grammar::parse(&source).0 {
         branches(&section.body, &mut found);
     }
     found

@@ -1,5 +1,5 @@
-//! Logstash's configuration language: text to syntax tree. Words are read with nom; a mistake ends the reading of its
-//! file, with the place and what was expected there.
+//! Logstash's configuration language: text to syntax tree. Words are read with nom. A mistake is noted with its place and
+//! what was expected there, and reading goes on behind the block that it stands in, so that all are told at once.
 
 use std::sync::Arc;
 
@@ -57,18 +57,63 @@ fn selector(text: &str) -> Lexed<'_> {
     recognize(many1_count(delimited(char('['), is_not("[],"), char(']')))).parse(text)
 }
 
-/// Reads a whole file.
+/// Reads a whole file: what could be read of it, and every mistake.
+pub fn parse(source: &Arc<Source>) -> (Vec<Section>, Vec<Diagnostic>) {
+    let mut reader = Reader { source, at: 0, depth: 0, mistakes: Vec::new() };
+    let sections = reader.file();
+    (sections, reader.mistakes)
+}
+
+/// Reads a text that is one condition, without `if` and braces.
 ///
 /// # Errors
 /// The first mistake.
-pub fn parse(source: &Arc<Source>) -> Result<Vec<Section>, Box<Diagnostic>> {
-    Reader { source, at: 0, depth: 0 }.file()
+pub fn condition(source: &Arc<Source>) -> Result<Expression, Box<Diagnostic>> {
+    let mut reader = Reader { source, at: 0, depth: 0, mistakes: Vec::new() };
+    let expression = reader.expression()?;
+    reader.skip_space();
+    if reader.rest().is_empty() { Ok(expression) } else { reader.fail("the end of the condition", "") }
+}
+
+/// Where the block that begins at or after `start` ends: behind the brace that closes its first one. Braces in texts,
+/// expressions and comments do not count.
+fn block_end(text: &str, start: usize) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let (mut at, mut open) = (start, 0_usize);
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'#' => at += memchr::memchr(b'\n', &bytes[at..])?,
+            b'"' | b'\'' => at = quote_end(bytes, at)?,
+            b'~' => {
+                let blanks = bytes[at + 1..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+                if bytes.get(at + 1 + blanks) == Some(&b'/') {
+                    at = quote_end(bytes, at + 1 + blanks)?;
+                }
+            }
+            b'{' => open += 1,
+            b'}' if open <= 1 => return (open == 1).then_some(at + 1),
+            b'}' => open -= 1,
+            _ => {}
+        }
+        at += 1;
+    }
+    None
+}
+
+/// Where the sign at `at` stands again, not behind a backslash.
+fn quote_end(bytes: &[u8], at: usize) -> Option<usize> {
+    let mut end = at + 1;
+    while *bytes.get(end)? != bytes[at] {
+        end += if bytes[end] == b'\\' { 2 } else { 1 };
+    }
+    Some(end)
 }
 
 struct Reader<'a> {
     source: &'a Arc<Source>,
     at: usize,
     depth: usize,
+    mistakes: Vec<Diagnostic>,
 }
 
 impl<'a> Reader<'a> {
@@ -136,31 +181,56 @@ impl<'a> Reader<'a> {
         result
     }
 
-    fn file(mut self) -> Parsed<Vec<Section>> {
+    /// Notes a mistake in a block that begins at `start`, and goes on behind it. Fails where that has no end.
+    fn recover(&mut self, start: usize, mistake: Box<Diagnostic>) -> Parsed<()> {
+        match block_end(&self.source.text, start) {
+            Some(end) => {
+                self.mistakes.push(*mistake);
+                self.at = end;
+                Ok(())
+            }
+            None => Err(mistake),
+        }
+    }
+
+    fn file(&mut self) -> Vec<Section> {
         let mut sections = Vec::new();
         loop {
             self.skip_space();
             if self.rest().is_empty() {
-                return Ok(sections);
+                return sections;
             }
             let start = self.at;
-            let kind = match self.lex(bareword) {
-                Some(("input", _)) => SectionKind::Input,
-                Some(("filter", _)) => SectionKind::Filter,
-                Some(("output", _)) => SectionKind::Output,
-                other => {
-                    self.at = start;
-                    let near = other.and_then(|(word, _)| nearest(word, ["input", "filter", "output"]));
-                    let hint = near.map_or_else(
-                        || "a file is made of input { … }, filter { … } and output { … }".to_owned(),
-                        |word| format!("did you mean `{word}`?"),
-                    );
-                    return self.fail("`input`, `filter` or `output`", &hint);
+            match self.section() {
+                Ok(section) => sections.push(section),
+                Err(mistake) => {
+                    if let Err(mistake) = self.recover(start, mistake) {
+                        self.mistakes.push(*mistake);
+                        return sections;
+                    }
                 }
-            };
-            let body = self.body()?;
-            sections.push(Section { kind, body });
+            }
         }
+    }
+
+    fn section(&mut self) -> Parsed<Section> {
+        let start = self.at;
+        let kind = match self.lex(bareword) {
+            Some(("input", _)) => SectionKind::Input,
+            Some(("filter", _)) => SectionKind::Filter,
+            Some(("output", _)) => SectionKind::Output,
+            other => {
+                self.at = start;
+                let near = other.and_then(|(word, _)| nearest(word, ["input", "filter", "output"]));
+                let hint = near.map_or_else(
+                    || "a file is made of input { … }, filter { … } and output { … }".to_owned(),
+                    |word| format!("did you mean `{word}`?"),
+                );
+                return self.fail("`input`, `filter` or `output`", &hint);
+            }
+        };
+        let body = self.body()?;
+        Ok(Section { kind, body })
     }
 
     /// `{ branches }`.
@@ -176,7 +246,11 @@ impl<'a> Reader<'a> {
             if self.rest().is_empty() {
                 return Err(Box::new(Diagnostic::error(&open, "this `{` is never closed", "add the missing `}`")));
             }
-            branches.push(self.deeper(Self::branch)?);
+            let start = self.at;
+            match self.deeper(Self::branch) {
+                Ok(branch) => branches.push(branch),
+                Err(mistake) => self.recover(start, mistake)?,
+            }
         }
     }
 
@@ -342,7 +416,10 @@ impl<'a> Reader<'a> {
         loop {
             self.skip_space();
             let start = self.at;
-            let condition = self.expression()?;
+            let condition = match self.expression() {
+                Ok(condition) => condition,
+                Err(mistake) => self.wrong_condition(start, mistake)?,
+            };
             let end = self.source.text[..self.at].trim_end().len().max(start);
             let span = self.span(start, end);
             let body = self.body()?;
@@ -350,12 +427,6 @@ impl<'a> Reader<'a> {
             let end = self.at;
             self.skip_space();
             if !self.keyword("else") {
-                for wrong in ["elsif", "elif", "elseif"] {
-                    if self.keyword(wrong) {
-                        self.at -= wrong.len();
-                        return self.fail("a plugin, `if` or `else`", "write `else if`");
-                    }
-                }
                 self.at = end;
                 return Ok(If { arms, otherwise: None });
             }
@@ -365,6 +436,21 @@ impl<'a> Reader<'a> {
                 return Ok(If { arms, otherwise });
             }
         }
+    }
+
+    /// Notes a mistake in a condition and goes on with what it guards, so that mistakes in there are told, too.
+    fn wrong_condition(&mut self, start: usize, mistake: Box<Diagnostic>) -> Parsed<Expression> {
+        let rest = &self.source.text[self.at..];
+        let line = &rest[..rest.find('\n').unwrap_or(rest.len())];
+        let Some(brace) = line.rfind('{').filter(|_| block_end(&self.source.text, start).is_some()) else {
+            return Err(mistake);
+        };
+        // The last brace of the line opens the body, unless the body stands on the same line.
+        let brace = if line[brace..].contains('}') { line.find('{').unwrap_or(brace) } else { brace };
+        self.mistakes.push(*mistake);
+        self.at += brace;
+        let span = self.span(start, self.at);
+        Ok(Expression::Truthy(Operand { term: Term::Bool(true), span }))
     }
 
     /// `or` and `xor` bind less than `and` and `nand`; equals are read from the left.
@@ -492,6 +578,8 @@ impl<'a> Reader<'a> {
             Some('"' | '\'') => self.lex(string).map(|(text, _)| Term::Text(text.to_owned())),
             Some('/') => self.lex(regexp).map(|(text, _)| Term::Regexp(text.to_owned())),
             Some('-' | '0'..='9') => self.lex(number).map(|(digits, _)| Term::Number(digits.to_owned())),
+            // `["a"]` is a list of one. Logstash reads the field `"a"`, which nobody has, and is never right.
+            Some('[') if self.rest()[1..].trim_start().starts_with(['"', '\'']) => Some(self.deeper(Self::operands)?),
             Some('[') => match self.lex(selector) {
                 Some((field, _)) => Some(Term::Field(field.to_owned())),
                 None => Some(self.deeper(Self::operands)?),

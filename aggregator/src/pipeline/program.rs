@@ -1,20 +1,24 @@
-//! A checked program: files are read, every plugin is built, every mistake of every file is told at once.
+//! A checked program: one or more pipelines side by side, every plugin built, every mistake of every file told at once.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use super::ast::{self, Branch, Literal, Plugin, Section, SectionKind, Value};
+use super::ast::{self, Branch, Literal, Plugin, SectionKind, Value};
 use super::condition::Condition;
 use super::confine;
 use super::diagnostic::{Diagnostic, Severity, Source, Span, nearest};
-use super::grammar;
+use super::files::{self, Group};
 use super::options::{Ecs, Options};
-use crate::event::Event;
+use super::{escapes, grammar, lint};
+use crate::event::{Event, FieldPath};
 use crate::filter::{Common, FILTERS, Filter, REFUSED};
 
-/// A pipeline file larger than this is not one, in bytes.
-const FILE_BYTES_MAX: u64 = 4 << 20;
+/// The pipeline that takes what no other does.
+pub const MAIN: &str = "main";
+
+/// The label `weir.pipeline` of a container, as the shipper sends it: the name of the pipeline that is wanted.
+static LABEL: LazyLock<FieldPath> = LazyLock::new(|| FieldPath::of(&["@metadata", "weir", "pipeline"]));
 
 /// How programs are loaded.
 #[derive(Clone, Debug)]
@@ -26,23 +30,34 @@ pub struct LoadOptions {
     /// The only files of this machine that options may name; `None`: any. For texts from people who may see logs, but
     /// not whatever this process can read.
     pub files: Option<Vec<String>>,
+    /// `\n`, `\t` and the like mean something in texts, as with Logstash's `config.support_escapes`.
+    pub escapes: bool,
 }
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        Self { ecs: Ecs::V8, environment: std::env::vars().collect(), files: None }
+        Self { ecs: Ecs::V8, environment: std::env::vars().collect(), files: None, escapes: false }
     }
 }
 
 /// A program: what pipeline files say, checked and complete.
 #[derive(Debug)]
 pub struct Program {
-    pub(super) filters: Vec<Node>,
+    pub(super) pipelines: Vec<Pipeline>,
     pub(super) rules: Vec<Rule>,
     inputs: Vec<PluginSettings>,
     outputs: Vec<PluginSettings>,
+    diagnostics: Vec<Diagnostic>,
+}
+
+/// One of the pipelines of a program.
+#[derive(Debug)]
+pub(super) struct Pipeline {
+    pub name: String,
+    /// Which events it takes besides those whose label names it.
+    condition: Option<Condition>,
+    pub filters: Vec<Node>,
     routes: Vec<Route>,
-    warnings: Vec<Diagnostic>,
 }
 
 /// One step of a program.
@@ -80,6 +95,8 @@ pub struct RuleInfo {
     pub file: String,
     /// The line, from 1.
     pub line: usize,
+    /// The pipeline that it is a part of.
+    pub pipeline: String,
 }
 
 /// An input or output as it was written, for the part of the aggregator that runs it.
@@ -87,6 +104,8 @@ pub struct RuleInfo {
 pub struct PluginSettings {
     /// The plugin, with `${…}` filled in. Read it with [`PluginSettings::options`].
     pub plugin: Plugin,
+    /// The pipeline that it is a part of, by its place.
+    pub pipeline: usize,
     ecs: Ecs,
 }
 
@@ -103,14 +122,12 @@ impl PluginSettings {
 }
 
 impl Program {
-    /// Loads files and folders; of a folder, its `*.conf` in order of name. What they say counts as if it stood in one
-    /// file.
+    /// Loads files, folders and lists of pipelines, see [`super::files`].
     ///
     /// # Errors
     /// All mistakes in all files; with warnings among them.
     pub fn load(paths: &[PathBuf], options: &LoadOptions) -> Result<Self, Vec<Diagnostic>> {
-        let (texts, mistakes) = texts(paths);
-        Self::build(texts, options, mistakes)
+        Self::read(paths, options).checked()
     }
 
     /// Loads texts, each with the name of its file.
@@ -118,39 +135,38 @@ impl Program {
     /// # Errors
     /// As [`Program::load`].
     pub fn parse(texts: Vec<(String, String)>, options: &LoadOptions) -> Result<Self, Vec<Diagnostic>> {
-        Self::build(texts, options, Vec::new())
+        Self::read_texts(texts, options).checked()
     }
 
-    fn build(
-        texts: Vec<(String, String)>,
-        options: &LoadOptions,
-        mistakes: Vec<Diagnostic>,
-    ) -> Result<Self, Vec<Diagnostic>> {
-        let mut builder =
-            Builder { options, diagnostics: mistakes, rules: Vec::new(), inputs: Vec::new(), outputs: Vec::new() };
-        let (mut filters, mut routes) = (Vec::new(), Vec::new());
-        for (name, text) in texts {
-            let source = Arc::new(Source { name, text });
-            match grammar::parse(&source) {
-                Ok(sections) => {
-                    for section in sections {
-                        builder.section(section, &mut filters, &mut routes);
-                    }
-                }
-                Err(mistake) => builder.diagnostics.push(*mistake),
-            }
+    /// As [`Program::load`], but with mistakes it is what could be made of the files: to be checked further, not run.
+    pub fn read(paths: &[PathBuf], options: &LoadOptions) -> Self {
+        let mut mistakes = Vec::new();
+        let groups = files::read(paths, &mut mistakes);
+        Self::build(groups, options, mistakes)
+    }
+
+    /// As [`Program::parse`], but with mistakes it is what could be made of the texts: to be checked further, not run.
+    pub fn read_texts(texts: Vec<(String, String)>, options: &LoadOptions) -> Self {
+        Self::build(vec![Group::new(MAIN, texts)], options, Vec::new())
+    }
+
+    /// Itself, if nothing is wrong with it.
+    ///
+    /// # Errors
+    /// All mistakes, with warnings among them.
+    pub fn checked(self) -> Result<Self, Vec<Diagnostic>> {
+        let wrong = self.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
+        if wrong { Err(self.diagnostics) } else { Ok(self) }
+    }
+
+    fn build(groups: Vec<Group>, options: &LoadOptions, diagnostics: Vec<Diagnostic>) -> Self {
+        let program =
+            Self { pipelines: Vec::new(), rules: Vec::new(), inputs: Vec::new(), outputs: Vec::new(), diagnostics };
+        let mut builder = Builder { options, ecs: options.ecs, pipeline: String::new(), program };
+        for group in groups {
+            builder.group(group);
         }
-        if builder.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
-            return Err(builder.diagnostics);
-        }
-        Ok(Self {
-            filters,
-            rules: builder.rules,
-            inputs: builder.inputs,
-            outputs: builder.outputs,
-            routes,
-            warnings: builder.diagnostics,
-        })
+        builder.program
     }
 
     /// The inputs, in order.
@@ -168,14 +184,36 @@ impl Program {
         self.rules.iter().map(|rule| &rule.info)
     }
 
-    /// What is suspicious in the files.
-    pub fn warnings(&self) -> &[Diagnostic] {
-        &self.warnings
+    /// What is wrong and what is suspicious in the files.
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        &self.diagnostics
     }
 
-    /// Appends the places of the outputs that `event` goes to.
-    pub fn route(&self, event: &Event, outputs: &mut Vec<usize>) {
-        route(&self.routes, event, outputs);
+    /// The names of the pipelines, in order; they are counted by their place here.
+    pub fn pipelines(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.pipelines.iter().map(|pipeline| pipeline.name.as_str())
+    }
+
+    /// The pipeline of an event: the one that its container's label names, else the first whose condition holds, else
+    /// the first.
+    pub fn choose(&self, event: &Event) -> usize {
+        if self.pipelines.len() < 2 {
+            return 0;
+        }
+        let label = event.get_str(&LABEL);
+        let named = label.and_then(|label| self.pipelines.iter().position(|pipeline| pipeline.name == label));
+        let meant = |pipeline: &Pipeline| pipeline.condition.as_ref().is_some_and(|condition| condition.holds(event));
+        named.or_else(|| self.pipelines.iter().position(meant)).unwrap_or(0)
+    }
+
+    /// Whether a pipeline names outputs of its own.
+    pub fn has_outputs(&self, pipeline: usize) -> bool {
+        !self.pipelines[pipeline].routes.is_empty()
+    }
+
+    /// Appends the places of the outputs that `event` goes to in its pipeline.
+    pub fn route(&self, pipeline: usize, event: &Event, outputs: &mut Vec<usize>) {
+        route(&self.pipelines[pipeline].routes, event, outputs);
     }
 }
 
@@ -194,101 +232,76 @@ fn route(routes: &[Route], event: &Event, outputs: &mut Vec<usize>) {
     }
 }
 
-/// The names and texts of files and folders, and what cannot be read of them.
-pub(crate) fn texts(paths: &[PathBuf]) -> (Vec<(String, String)>, Vec<Diagnostic>) {
-    let (mut texts, mut mistakes) = (Vec::new(), Vec::new());
-    for path in paths {
-        for file in files(path, &mut mistakes) {
-            match read(&file) {
-                Ok(text) => texts.push((file.display().to_string(), text)),
-                Err(mistake) => mistakes.push(*mistake),
-            }
-        }
-    }
-    (texts, mistakes)
-}
-
-/// The files a path stands for.
-fn files(path: &Path, mistakes: &mut Vec<Diagnostic>) -> Vec<PathBuf> {
-    if !path.is_dir() {
-        return vec![path.to_owned()];
-    }
-    let mut found = Vec::new();
-    let shown = path.display().to_string();
-    match std::fs::read_dir(path) {
-        Ok(entries) => {
-            for entry in entries {
-                match entry {
-                    Ok(entry) => found.push(entry.path()),
-                    Err(error) => {
-                        mistakes.push(Diagnostic::of_file(&shown, format!("cannot read the folder: {error}"), ""))
-                    }
-                }
-            }
-        }
-        Err(error) => mistakes.push(Diagnostic::of_file(&shown, format!("cannot read the folder: {error}"), "")),
-    }
-    found.retain(|file| file.extension().is_some_and(|extension| extension == "conf"));
-    found.sort();
-    found
-}
-
-fn read(file: &Path) -> Result<String, Box<Diagnostic>> {
-    let shown = file.display().to_string();
-    let fail =
-        |error: std::io::Error| Box::new(Diagnostic::of_file(&shown, format!("cannot read the file: {error}"), ""));
-    let size = std::fs::metadata(file).map_err(fail)?.len();
-    if size > FILE_BYTES_MAX {
-        let message = format!("the file has {size} bytes; a pipeline file has at most {FILE_BYTES_MAX}");
-        return Err(Box::new(Diagnostic::of_file(&shown, message, "")));
-    }
-    std::fs::read_to_string(file).map_err(fail)
-}
-
 struct Builder<'a> {
     options: &'a LoadOptions,
-    diagnostics: Vec<Diagnostic>,
-    rules: Vec<Rule>,
-    inputs: Vec<PluginSettings>,
-    outputs: Vec<PluginSettings>,
+    /// The mode of the pipeline at hand.
+    ecs: Ecs,
+    /// Its name.
+    pipeline: String,
+    program: Program,
 }
 
 impl Builder<'_> {
-    fn section(&mut self, section: Section, filters: &mut Vec<Node>, routes: &mut Vec<Route>) {
-        match section.kind {
-            SectionKind::Filter => {
-                let nodes = self.nodes(section.body);
-                filters.extend(nodes);
+    fn group(&mut self, group: Group) {
+        self.ecs = group.ecs.unwrap_or(self.options.ecs);
+        self.pipeline.clone_from(&group.name);
+        let mut sections = Vec::new();
+        for (name, text) in group.texts {
+            let source = Arc::new(Source { name, text });
+            let (read, mistakes) = grammar::parse(&source);
+            sections.extend(read);
+            self.program.diagnostics.extend(mistakes);
+        }
+        if self.options.escapes {
+            sections.iter_mut().for_each(|section| escapes::resolve(&mut section.body));
+        }
+        lint::check(&sections, &mut self.program.diagnostics);
+        let condition = group.condition.and_then(|(name, text)| {
+            let source = Arc::new(Source { name, text });
+            match grammar::condition(&source) {
+                Ok(expression) => Condition::build(&expression, &mut self.program.diagnostics),
+                Err(mistake) => {
+                    self.program.diagnostics.push(*mistake);
+                    None
+                }
             }
-            SectionKind::Output => {
-                let steps = self.routes(section.body);
-                routes.extend(steps);
+        });
+        let (mut filters, mut routes) = (Vec::new(), Vec::new());
+        for section in sections {
+            match section.kind {
+                SectionKind::Filter => filters.extend(self.nodes(section.body)),
+                SectionKind::Output => routes.extend(self.routes(section.body)),
+                SectionKind::Input => self.inputs(section.body),
             }
-            SectionKind::Input => {
-                for branch in section.body {
-                    match branch {
-                        Branch::Plugin(mut plugin) => {
-                            self.fill_in(&mut plugin);
-                            self.inputs.push(PluginSettings { plugin, ecs: self.options.ecs });
-                        }
-                        Branch::If(condition) => {
-                            if let Some(arm) = condition.arms.first() {
-                                let message = "there are no conditions around inputs";
-                                self.diagnostics.push(Diagnostic::error(
-                                    &arm.span,
-                                    message,
-                                    "put the condition around filters",
-                                ));
-                            }
-                        }
+        }
+        self.program.pipelines.push(Pipeline { name: group.name, condition, filters, routes });
+    }
+
+    fn inputs(&mut self, branches: Vec<Branch>) {
+        for branch in branches {
+            match branch {
+                Branch::Plugin(plugin) => {
+                    let settings = self.settings(plugin);
+                    self.program.inputs.push(settings);
+                }
+                Branch::If(condition) => {
+                    if let Some(arm) = condition.arms.first() {
+                        let message = "there are no conditions around inputs";
+                        let hint = "put the condition around filters";
+                        self.program.diagnostics.push(Diagnostic::error(&arm.span, message, hint));
                     }
                 }
             }
         }
     }
 
+    fn settings(&mut self, mut plugin: Plugin) -> PluginSettings {
+        self.fill_in(&mut plugin);
+        PluginSettings { plugin, pipeline: self.program.pipelines.len(), ecs: self.ecs }
+    }
+
     fn condition(&mut self, arm: &ast::Arm) -> Option<Condition> {
-        Condition::build(&arm.condition, &mut self.diagnostics)
+        Condition::build(&arm.condition, &mut self.program.diagnostics)
     }
 
     fn nodes(&mut self, branches: Vec<Branch>) -> Vec<Node> {
@@ -317,10 +330,10 @@ impl Builder<'_> {
         let mut routes = Vec::new();
         for branch in branches {
             match branch {
-                Branch::Plugin(mut plugin) => {
-                    self.fill_in(&mut plugin);
-                    routes.push(Route::Output(self.outputs.len()));
-                    self.outputs.push(PluginSettings { plugin, ecs: self.options.ecs });
+                Branch::Plugin(plugin) => {
+                    let settings = self.settings(plugin);
+                    routes.push(Route::Output(self.program.outputs.len()));
+                    self.program.outputs.push(settings);
                 }
                 Branch::If(condition) => {
                     let mut arms = Vec::new();
@@ -351,28 +364,28 @@ impl Builder<'_> {
                     }
                 },
             };
-            self.diagnostics.push(Diagnostic::error(&plugin.span, message, hint));
+            self.program.diagnostics.push(Diagnostic::error(&plugin.span, message, hint));
             return None;
         };
         if let Some(allowed) = &self.options.files {
             let foreign = confine::foreign(&plugin, allowed);
             if !foreign.is_empty() {
-                self.diagnostics.extend(foreign);
+                self.program.diagnostics.extend(foreign);
                 return None;
             }
         }
-        let mut options = Options::new(&plugin, self.options.ecs);
+        let mut options = Options::new(&plugin, self.ecs);
         let common = Common::build(&mut options);
         let filter = build(&mut options);
-        self.diagnostics.extend(options.finish());
+        self.program.diagnostics.extend(options.finish());
         let (file, line) = (plugin.span.source.name.clone(), plugin.span.line());
         let id = common.id.clone().unwrap_or_else(|| {
             let file = Path::new(&file).file_name().map_or_else(|| file.clone().into(), |name| name.to_string_lossy());
             format!("{}@{file}:{line}", plugin.name)
         });
-        let info = RuleInfo { name: plugin.name, id, file, line };
-        self.rules.push(Rule { filter: filter?, common, info });
-        Some(self.rules.len() - 1)
+        let info = RuleInfo { name: plugin.name, id, file, line, pipeline: self.pipeline.clone() };
+        self.program.rules.push(Rule { filter: filter?, common, info });
+        Some(self.program.rules.len() - 1)
     }
 
     /// Puts the environment's values in the places of `${NAME}` and `${NAME:default}`.
@@ -421,7 +434,7 @@ impl Builder<'_> {
                 (None, None) => {
                     let message = format!("the environment has no variable `{name}`");
                     let hint = format!("set it, or give a default: `${{{name}:default}}`");
-                    self.diagnostics.push(Diagnostic::error(span, message, hint));
+                    self.program.diagnostics.push(Diagnostic::error(span, message, hint));
                 }
             }
             rest = &tail[len..];

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use crate::event::{Event, FieldPath, Text};
 use crate::filter::Scratch;
@@ -16,6 +17,8 @@ const FEW_KEYS: usize = 8;
 const NAME_BYTES_MAX: usize = 128;
 /// A sample message is cut to so many bytes.
 const SAMPLE_BYTES_MAX: usize = 300;
+/// One event in so many is timed: looking at the clock around every filter would cost as much as a cheap filter does.
+const TIMED_ONE_IN: u32 = 64;
 
 static LEVEL: LazyLock<FieldPath> = LazyLock::new(|| FieldPath::of(&["log", "level"]));
 static MESSAGE: LazyLock<FieldPath> = LazyLock::new(|| FieldPath::of(&["message"]));
@@ -30,8 +33,23 @@ pub struct FilterCount {
     pub dropped: u64,
     /// Events it could not work on, and tagged.
     pub failed: u64,
+    /// New events that it made.
+    pub made: u64,
     /// New events that were too many of one and cut off.
     pub cut_off: u64,
+    /// The time that it took, in nanoseconds; of most events it is an estimate from those that were timed.
+    pub nanoseconds: u64,
+}
+
+/// The slowest single run of a filter.
+#[derive(Clone, Debug)]
+pub struct Slow {
+    /// The filter's place in the program.
+    pub rule: usize,
+    /// How long it took.
+    pub took: Duration,
+    /// The beginning of the event's message.
+    pub message: Text,
 }
 
 /// By which rule, of which level and service something was dropped.
@@ -59,6 +77,23 @@ pub struct Tally {
     last: usize,
     /// The message of the first event of the last key that is new.
     sample: Option<Text>,
+    /// Events until one is timed.
+    until_timed: u32,
+    timing: Timing,
+    watch_next: bool,
+    /// Runs of filters that take this long or longer are noted; none does when there is none.
+    slow_min: Option<Duration>,
+    slowest: Option<Slow>,
+}
+
+/// Whether the event at hand is timed, and for how many it stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Timing {
+    #[default]
+    No,
+    Sample,
+    /// This one alone, because it may take long.
+    Watched,
 }
 
 impl Tally {
@@ -67,10 +102,50 @@ impl Tally {
         Self::default()
     }
 
+    /// Notes runs of a filter that take this long or longer.
+    pub fn note_slow(&mut self, min: Option<Duration>) {
+        self.slow_min = min;
+    }
+
+    /// Times the next event in any case: a large one is what may be slow.
+    pub fn watch(&mut self) {
+        self.watch_next = true;
+    }
+
     pub(super) fn begin(&mut self, rules: usize) {
         if self.filters.len() != rules {
             self.filters = vec![FilterCount::default(); rules];
         }
+        if std::mem::take(&mut self.watch_next) {
+            // It stands for itself, and the sampling goes on behind it.
+            self.timing = Timing::Watched;
+            return;
+        }
+        (self.until_timed, self.timing) = match self.until_timed {
+            0 => (TIMED_ONE_IN - 1, Timing::Sample),
+            left => (left - 1, Timing::No),
+        };
+    }
+
+    pub(super) fn is_timed(&self) -> bool {
+        self.timing != Timing::No
+    }
+
+    pub(super) fn took(&mut self, rule: usize, took: Duration, event: &Event) {
+        let weight = if self.timing == Timing::Sample { u64::from(TIMED_ONE_IN) } else { 1 };
+        let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        let count = self.count(rule);
+        count.nanoseconds = count.nanoseconds.saturating_add(nanoseconds.saturating_mul(weight));
+        let is_slowest = self.slowest.as_ref().is_none_or(|slowest| slowest.took < took);
+        if is_slowest && self.slow_min.is_some_and(|min| took >= min) {
+            let message = Text::from(cut(event.get_str(&MESSAGE).unwrap_or_default(), SAMPLE_BYTES_MAX));
+            self.slowest = Some(Slow { rule, took, message });
+        }
+    }
+
+    /// The slowest run of a filter since the last call, if one was slow.
+    pub fn take_slowest(&mut self) -> Option<Slow> {
+        self.slowest.take()
     }
 
     pub(super) fn count(&mut self, rule: usize) -> &mut FilterCount {

@@ -48,18 +48,18 @@ impl Health {
     }
 }
 
+/// `/metrics` (Prometheus text) and `/health` (200 with `{"status":"ok"}`, or 503 with the troubles).
+pub fn routes(metrics: Metrics, health: Health) -> Router {
+    Router::new()
+        .route("/metrics", get(|State((metrics, _)): State<(Metrics, Health)>| async move { metrics_answer(&metrics) }))
+        .route("/health", get(|State((_, health)): State<(Metrics, Health)>| async move { health_answer(&health) }))
+        .with_state((metrics, health))
+}
+
 /// A further page of a role: makes its answer, as JSON, when it is asked for.
 pub type Page = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = String> + Send>> + Send + Sync>;
 
-/// Serves `/metrics` (Prometheus text) and `/health` (200 with `{"status":"ok"}`, or 503 with the troubles) until shutdown.
-///
-/// # Errors
-/// When the listener breaks.
-pub async fn serve(listener: TcpListener, metrics: Metrics, health: Health, shutdown: Shutdown) -> std::io::Result<()> {
-    serve_pages(listener, metrics, health, Vec::new(), shutdown).await
-}
-
-/// Serves what [`serve`] does, and pages of the role's own at their paths.
+/// Serves [`routes`], and pages of the role's own at their paths, until shutdown.
 ///
 /// # Errors
 /// When the listener breaks.
@@ -70,9 +70,7 @@ pub async fn serve_pages(
     pages: Vec<(&'static str, Page)>,
     shutdown: Shutdown,
 ) -> std::io::Result<()> {
-    let mut app = Router::new()
-        .route("/metrics", get(|State((metrics, _)): State<(Metrics, Health)>| async move { metrics_answer(&metrics) }))
-        .route("/health", get(|State((_, health)): State<(Metrics, Health)>| async move { health_answer(&health) }));
+    let mut app = routes(metrics, health);
     for (path, page) in pages {
         let answer = move || {
             let page = page.clone();
@@ -80,8 +78,15 @@ pub async fn serve_pages(
         };
         app = app.route(path, get(answer));
     }
-    let app = app.with_state((metrics, health));
-    axum::serve(listener, app).with_graceful_shutdown(async move { shutdown.cancelled().await }).await
+    serve(listener, app, shutdown).await
+}
+
+/// Serves routes until shutdown: [`routes`], and what a role adds to them.
+///
+/// # Errors
+/// When the listener breaks.
+pub async fn serve(listener: TcpListener, routes: Router, shutdown: Shutdown) -> std::io::Result<()> {
+    axum::serve(listener, routes).with_graceful_shutdown(async move { shutdown.cancelled().await }).await
 }
 
 /// Asks the health page at `address` (on this machine where it listens on all): whether all is well, and what was said.

@@ -12,6 +12,7 @@ use super::{Filter, Outcome, Scratch};
 use crate::event::{Event, FieldPath, Text, Value, ValueRef};
 use crate::pipeline::ast::Literal;
 use crate::pipeline::options::{Ecs, Options, Placed, scalar};
+use crate::pipeline::pattern::Pattern;
 use crate::pipeline::pattern::engine::{Cache, Engine, Verdict};
 use expand::{Capture, Expanded, expand};
 use library::Library;
@@ -98,6 +99,15 @@ pub(super) fn build(options: &mut Options<'_>) -> Option<Box<dyn Filter>> {
     })
 }
 
+/// An expression in which named patterns may stand, to be looked for: `^%{TIMESTAMP_ISO8601}`. Patterns of one's own
+/// come from the same options as those of `grok`.
+pub(crate) fn pattern(options: &mut Options<'_>, text: &str) -> Result<Pattern, Refused> {
+    let mut library = Library::standard(true);
+    own_patterns(options, &mut library);
+    let expanded = expand(text, &library, true)?;
+    Pattern::new(&expanded.regex).map_err(|error| (error.to_string(), String::new()))
+}
+
 fn own_patterns(options: &mut Options<'_>, library: &mut Library) {
     let glob = options.text("patterns_files_glob").map_or_else(|| "*".to_owned(), |(glob, _)| glob);
     for (dir, span) in options.list("patterns_dir") {
@@ -150,7 +160,7 @@ fn fits(glob: &str, name: &str) -> bool {
 }
 
 /// Why a pattern is refused, and what to do.
-type Refused = (String, String);
+pub(crate) type Refused = (String, String);
 
 fn matcher(text: &str, library: &Library, named_only: bool, target: Option<&FieldPath>) -> Result<Matcher, Refused> {
     let Expanded { regex, captures } = expand(text, library, named_only)?;

@@ -385,8 +385,9 @@ fn shown(sections: &[Section]) -> String {
     parts.fold(first, |out, part| out + "span: " + part.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.'))
 }
 
-fn read(text: &str) -> Result<Vec<Section>, Box<Diagnostic>> {
-    parse(&Arc::new(Source { name: "printed.conf".into(), text: text.into() }))
+fn read(text: &str) -> Result<Vec<Section>, Diagnostic> {
+    let (sections, mistakes) = parse(&Arc::new(Source { name: "printed.conf".into(), text: text.into() }));
+    mistakes.into_iter().next().map_or(Ok(sections), Err)
 }
 
 #[test]
@@ -428,4 +429,27 @@ fn refused_with_its_place(text: &str) {
         let shown = mistake.to_string();
         assert!(shown.contains("printed.conf:"), "{text}\n{shown}");
     }
+}
+
+#[test]
+fn every_mistake_of_a_file_is_found_and_the_rest_is_read() {
+    let text = "filter {\n mutate { add_field = > x }\n if [a] == { drop { } }\n grok { match => { \"m\" => \"x{\" } } # }\n \
+                if [m] =~ /a{3}/ { mutate { a => [1 2] } } elsif [b] { drop { } }\n drop { }\n}\n\
+                outputs { x { } }\noutput { stdout { } }\nfilter { mutate { ";
+    let (sections, mistakes) = parse(&Arc::new(Source { name: "a.conf".into(), text: text.into() }));
+    let lines: Vec<usize> = mistakes.iter().map(|mistake| mistake.line).collect();
+    assert_eq!(lines, [2, 3, 5, 5, 8, 10], "{mistakes:#?}");
+    let kinds: Vec<SectionKind> = sections.iter().map(|section| section.kind).collect();
+    assert_eq!(kinds, [SectionKind::Filter, SectionKind::Output]);
+    assert!(matches!(sections[0].body.last(), Some(Branch::Plugin(plugin)) if plugin.name == "drop"));
+}
+
+#[test]
+fn a_list_of_one_is_a_list() {
+    let condition = |text: &str| condition(&Arc::new(Source { name: "a".into(), text: text.into() })).unwrap();
+    for text in ["[a] in [\"x\"]", "[a] in [ 'x' ]", "[a] in [\"x\", \"y\"]"] {
+        assert!(matches!(condition(text), Expression::In(_, Operand { term: Term::Array(_), .. }, false)), "{text}");
+    }
+    let field = condition("\"x\" in [a b]");
+    assert!(matches!(field, Expression::In(_, Operand { term: Term::Field(_), .. }, false)));
 }

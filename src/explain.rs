@@ -7,8 +7,8 @@ use hyper::Method;
 use weir_aggregator::event::Event;
 use weir_aggregator::pipeline::explain;
 
-use crate::cli::{AccessFlags, Common, PipelineFlags};
-use crate::http;
+use crate::cli::{Common, PipelineFlags};
+use crate::http::{self, AccessFlags};
 use crate::settings::Typed;
 
 /// Longest line that is explained; the rest of a longer one is taken for the next.

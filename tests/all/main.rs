@@ -8,6 +8,7 @@ mod bad_input;
 mod demo;
 mod deploy;
 mod kills;
+mod pipeline_commands;
 mod real_client;
 mod real_docker;
 mod rules;

@@ -64,10 +64,10 @@ fn docker_s_syslog_driver_delivers_every_line_of_a_container() {
         let format_option = format!("syslog-format={format}");
         let tag = format!("shop-{protocol}-{format}");
         let script = format!("for n in $(seq {LINES}); do echo \"out $n\"; done; echo 'it failed' >&2");
-        for (tag, script) in [("noise", "echo dropped"), (&tag, &script)] {
+        for (tag, script) in [("noise", "echo dropped"), (tag.as_str(), script.as_str())] {
             let tag_option = format!("tag={tag}");
             let mut args = vec!["run", "--rm", "--network=none", "--log-driver=syslog"];
-            for option in [&address, &format_option, &tag_option] {
+            for option in [address.as_str(), &format_option, &tag_option] {
                 args.extend(["--log-opt", option]);
             }
             args.extend([BUSYBOX, "sh", "-c", script]);

@@ -104,20 +104,17 @@ pub fn texts(paths: &[PathBuf]) -> (Vec<(String, String)>, Vec<Diagnostic>) {
     (first.map(|group| group.texts).unwrap_or_default(), mistakes)
 }
 
-/// Every file and folder whose change may change what [`read`] answers.
+/// Every file and folder whose change may change what [`read`] answers, or what lies beside them, such as patterns and
+/// dictionaries.
 pub fn watched(paths: &[PathBuf]) -> Vec<PathBuf> {
     let mut watched = Vec::new();
-    let mut ignored = Vec::new();
     for path in paths {
         watched.push(path.clone());
-        if path.is_dir() {
-            let (files, folders) = entries(path, &mut ignored);
-            watched.extend(files);
-            for folder in folders {
-                watched.extend(entries(&folder, &mut ignored).0);
-                watched.push(folder);
-            }
-        } else if is_list(path)
+        for entry in listed(path) {
+            watched.extend(listed(&entry));
+            watched.push(entry);
+        }
+        if is_list(path)
             && let Ok(text) = text(path)
             && let Ok(documents) = YamlLoader::load_from_str(&text)
         {
@@ -127,6 +124,14 @@ pub fn watched(paths: &[PathBuf]) -> Vec<PathBuf> {
         }
     }
     watched
+}
+
+/// What is in a folder now, in order of name; nothing in what is none.
+fn listed(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    paths.sort();
+    paths
 }
 
 fn is_list(path: &Path) -> bool {

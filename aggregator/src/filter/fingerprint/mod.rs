@@ -9,9 +9,9 @@ use ring::digest::{self, Algorithm};
 use ring::rand::{SecureRandom as _, SystemRandom};
 
 use super::{Filter, Outcome, Scratch};
-use weir_daemon::base64;
 use crate::event::{Event, FieldPath, Value, ValueRef};
 use crate::pipeline::options::{Ecs, Options};
+use weir_daemon::base64;
 
 const METHODS: [&str; 9] =
     ["SHA1", "SHA256", "SHA384", "SHA512", "MD5", "MURMUR3", "IPV4_NETWORK", "UUID", "PUNCTUATION"];

@@ -385,9 +385,9 @@ fn shown(sections: &[Section]) -> String {
     parts.fold(first, |out, part| out + "span: " + part.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.'))
 }
 
-fn read(text: &str) -> Result<Vec<Section>, Diagnostic> {
+fn read(text: &str) -> Result<Vec<Section>, Box<Diagnostic>> {
     let (sections, mistakes) = parse(&Arc::new(Source { name: "printed.conf".into(), text: text.into() }));
-    mistakes.into_iter().next().map_or(Ok(sections), Err)
+    mistakes.into_iter().next().map_or(Ok(sections), |mistake| Err(Box::new(mistake)))
 }
 
 #[test]

@@ -88,7 +88,8 @@ fn fields_are_limited_in_depth_number_and_length() {
     }
     fn count(properties: &Value) -> usize {
         let fields = properties.as_object().map(|fields| fields.values().collect::<Vec<_>>()).unwrap_or_default();
-        fields.iter().map(|field| 1 + count(&field["properties"])).sum()
+        // Objects are no fields: they have a limit of their own.
+        fields.iter().map(|field| if field["properties"].is_object() { count(&field["properties"]) } else { 1 }).sum()
     }
     let properties = server.get("/logs/_mapping").expect(200)["logs"]["mappings"]["properties"].clone();
     assert!(count(&properties) <= 1_000, "{} fields", count(&properties));

@@ -139,8 +139,10 @@ fn three_nodes_lose_nothing_and_double_nothing() {
 
     until("every role to be healthy at the end", HEALTHY, || healthy(&swarm, &["shipper", "aggregator", "indexer"]));
     let (kept, numbers) = truth(&swarm);
-    for (node, numbers) in numbers.iter().enumerate() {
-        assert_eq!(numbers.len(), LINES as usize, "node {} has not written every number", node + 1);
+    for (node, numbers) in (1..).zip(&numbers) {
+        assert!(numbers.contains(&LINES), "node {node} has not written its last number");
+        // What was on its way to the log file when the power went never got there.
+        assert!(node == 3 || numbers.len() == LINES as usize, "node {node} has not written every number");
     }
     let indexer = container(&swarm, 1, "weir_indexer").unwrap();
     let indexer = Indexer { swarm: &swarm, container: indexer, secrets };

@@ -211,11 +211,11 @@ fn mail(receiver: &Receiver, subject: &str, text: &str) -> String {
     let date = jiff::fmt::rfc2822::to_string(&moment.to_zoned(jiff::tz::TimeZone::UTC)).unwrap_or_default();
     let body = base64::encode(text.as_bytes());
     let lines: Vec<&str> = body.as_bytes().chunks(76).filter_map(|line| std::str::from_utf8(line).ok()).collect();
-    // An encoded word has at most 75 characters: 45 bytes of text in base64.
+    // A line with an encoded word has at most 76 characters, the header's name included: 39 bytes of text in base64.
     let mut words = Vec::new();
     let mut word = String::new();
     for c in subject.chars() {
-        if word.len() + c.len_utf8() > 45 {
+        if word.len() + c.len_utf8() > 39 {
             words.push(std::mem::take(&mut word));
         }
         word.push(c);

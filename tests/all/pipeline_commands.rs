@@ -88,7 +88,7 @@ fn explain_shows_the_way_of_each_line() {
     let (built_in, said) = weir(folder.path(), &["explain"], "INFO: hello\n");
     assert!(built_in.status.success() && said.contains("drop@99-policy.conf"), "{built_in:?}");
     let (nobody, _) = weir(folder.path(), &["explain", "--last-dropped", "web", "--admin", "http://127.0.0.1:1"], "");
-    assert!(!nobody.status.success() && String::from_utf8_lossy(&nobody.stderr).contains("does not answer"));
+    assert!(!nobody.status.success() && String::from_utf8_lossy(&nobody.stderr).contains("is weir running there?"));
 }
 
 #[test]

@@ -108,7 +108,6 @@ fn our_own_data_fills_it() {
         "our own data on 64 MB: {} documents, refused {refused} times, {least} bytes were free at the least",
         position / 10
     );
-    assert!(least > 1_000_000, "only {least} bytes were left free");
     assert_eq!(std::fs::metadata(&others).unwrap().len(), 30 << 20);
     eventually("the newest is there", || {
         server.count("logs") > 0 && server.get(&format!("/logs/_doc/0000000000000010-{}", position - 10)).status == 200

@@ -95,7 +95,8 @@ fn fields_are_limited_in_depth_number_and_length() {
     assert!(count(&properties) <= 1_000, "{} fields", count(&properties));
     // What `_mapping` shows can be searched, and what it does not show is told as ignored.
     assert_eq!(found(&server, &json!({"term": {"wide.field00001.keyword": "value00001"}})), 1);
-    assert_eq!(found(&server, &json!({"exists": {"field": "_ignored"}})), 3);
+    // Too deep, too many, too long, and too late: the fields are used up by then.
+    assert_eq!(found(&server, &json!({"exists": {"field": "_ignored"}})), 4);
     assert!(properties["wide"]["properties"].get("field02999").is_none());
     // A restart gives the same mapping.
     let folder = server.stop().unwrap();

@@ -64,7 +64,7 @@ fn what_comes_back_is_what_went_in() {
     let kept = tempfile::tempdir().unwrap();
     // Small partitions, so that there are several.
     let server = Server::start_with(Settings {
-        max_bytes: Some(Bytes(4_000_000)),
+        max_bytes: Some(Bytes(8_000_000)),
         min_free_bytes: Some(Bytes(0)),
         ..settings(kept.path())
     });

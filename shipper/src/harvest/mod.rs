@@ -372,7 +372,9 @@ impl Harvester {
             self.release(index);
             return false;
         }
-        let idle = slot.stream.kind == Kind::Docker && slot.interval >= POLL_MAX && !moved && !more;
+        // A log that may not be read because the queue is full is not idle: its files rotate on, and must be seen.
+        let free = self.ready.is_none();
+        let idle = slot.stream.kind == Kind::Docker && free && slot.interval >= POLL_MAX && !moved && !more;
         let told = self.watch.idle(index, slot.stream.chain.path(), idle) && slot.told;
         slot.told = idle;
         let longest = if told { POLL_TOLD } else { POLL_MAX };

@@ -206,7 +206,9 @@ fn real_docker_with_a_full_root_loses_nothing_that_was_written_and_warns() {
         full
     });
     engine.docker(&["kill", &id]);
-    let on_disk = last_on_disk(&engine, &id);
+    // Docker goes on with the next line when one does not fit: the numbers in the file have holes.
+    let file = std::fs::read(engine.containers().join(&id).join(format!("{id}-json.log"))).unwrap();
+    let on_disk = file.split(|byte| *byte == b'\n').filter(|line| line.windows(2).any(|two| two == b"n=")).count();
     sink.wait("what was written", |sink| sink.count_of(&id) >= on_disk);
     // The driver leaves half a record where the disk was full: such a line is kept, flagged.
     let numbered = sink.messages(&id).iter().filter(|text| text.contains("n=")).count();

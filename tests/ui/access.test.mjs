@@ -60,7 +60,7 @@ for (const colorScheme of ['dark', 'light']) {
     await picture(page, `status-${colorScheme}`);
     assert.deepEqual(await serious(page), [], 'status');
     await page.getByRole('link', { name: 'Pipelines' }).click();
-    await page.locator('.steps .filter').first().waitFor();
+    await page.locator('.steps .end').waitFor();
     await picture(page, `pipelines-${colorScheme}`);
     assert.deepEqual(await serious(page), [], 'pipelines');
     await page.getByRole('link', { name: 'Patterns' }).click();

@@ -45,8 +45,8 @@ test('absolute times are taken in local time or UTC', async () => {
 });
 
 test('earlier, later, and twice as long', async () => {
-  const page = await visit(browser, weir, '#/logs?from=now-30s');
-  await found(page, 6);
+  const page = await visit(browser, weir, '#/logs?from=now-1h');
+  await found(page, 60);
   await page.getByRole('button', { name: 'Zoom out' }).click();
   await page.waitForURL(/from=\d{4}-/);
   const spanOf = () => {
@@ -54,12 +54,12 @@ test('earlier, later, and twice as long', async () => {
     return { from: at('from'), to: at('to') };
   };
   const wide = spanOf();
-  assert.equal(wide.to - wide.from, 60_000);
+  assert.equal(wide.to - wide.from, 7_200_000);
   await page.getByRole('button', { name: 'Earlier' }).click();
-  await page.waitForFunction((before) => !location.href.includes(before), new Date(wide.from).toISOString());
-  assert.equal(spanOf().from, wide.from - 30_000);
+  await page.waitForFunction((before) => !decodeURIComponent(location.href).includes(before), new Date(wide.from).toISOString());
+  assert.equal(spanOf().from, wide.from - 3_600_000);
   await page.getByRole('button', { name: 'Later' }).click();
-  await page.waitForFunction((before) => !location.href.includes(before), new Date(wide.from - 30_000).toISOString());
+  await page.waitForFunction((before) => !decodeURIComponent(location.href).includes(before), new Date(wide.from - 3_600_000).toISOString());
   assert.deepEqual(spanOf(), wide);
   await calm(page);
 });
@@ -77,6 +77,8 @@ test('a wrong time is said, not guessed', async () => {
 test('dragging on the chart zooms, and back undoes it', async () => {
   const page = await visit(browser, weir);
   await found(page, 60);
+  // The chart is drawn anew once it is known what is not there.
+  await page.waitForLoadState('networkidle');
   const box = await page.locator('.u-over').boundingBox();
   await page.mouse.move(box.x + box.width * 0.8, box.y + 20);
   await page.mouse.down();

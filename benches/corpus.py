@@ -74,4 +74,5 @@ def main():
     print(dump({"bytes": size, "lines": lines, "messages": number, "levels": counts}), file=sys.stderr)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -10,14 +10,19 @@
 //! | `_id`         | string, column, indexed           | ids given by foreign clients                                  |
 //! | `_version`    | u64, column                       | absent means 1                                                |
 //! | `@timestamp`  | date, column                      | milliseconds                                                  |
-//! | `message`     | text with positions               |                                                               |
+//! | `message`     | text with positions               | its words, but for unique ones (see `tokenizer`)              |
+//! | `_unique`     | text without positions            | the stand-ins of its unique words                             |
 //! | typed keywords| string, column, indexed           | `log.level`, `stream`, … (see [`KEYWORDS`])                   |
 //! | `log.offset`  | u64, column                       |                                                               |
 //! | `_kw`         | JSON: raw terms and columns       | every other field as exact value, under its dotted path       |
 //! | `_txt`        | JSON: words with positions        | every other string that the mapping calls text                |
 //! | `_exists`     | string, indexed                   | paths that have a value but no column; [`NO_MESSAGE`]         |
 //! | `_ignored`    | string, column, indexed           | paths whose value was kept in `_source` but not indexed       |
-//! | `_source`     | bytes, stored                     | the document (see `store::source`)                            |
+//! | `_source`     | bytes, stored                     | the document, or its message (see `store::source`)            |
+//! | `_shape`      | string, column                    | what is around the message, where that is the same for many   |
+//!
+//! Partitions of weir 0.1.0 have neither `_unique` nor `_shape`, and all words in `message`; they can be searched, and
+//! are not written any more.
 //!
 //! Ids of positioned documents are put together from `_src`, `_pos` and `_sub`; ids that weir gave from `_seq`.
 
@@ -29,10 +34,13 @@ use tantivy::store::{Compressor, ZstdCompressor};
 use tantivy::tokenizer::{RawTokenizer, TextAnalyzer, TokenizerManager};
 use tantivy::{IndexBuilder, IndexSettings};
 
-use crate::tokenizer::Words;
+use crate::tokenizer::{PlainWords, StandIns, Words};
 
 /// Name under which the word tokenizer is registered.
 pub const WORDS: &str = "words";
+/// Names under which the tokenizers of log lines are registered.
+const PLAIN_WORDS: &str = "plain_words";
+const STAND_INS: &str = "stand_ins";
 /// Name under which the whole-value tokenizer is registered.
 pub const RAW: &str = "raw";
 
@@ -82,10 +90,34 @@ pub struct Fields {
     pub exists: Field,
     pub ignored: Field,
     pub source: Field,
+    pub unique: Field,
+    pub shape: Field,
 }
 
 /// The schema and the handles of its fields. Always the same, so that handles are good for every partition.
 pub fn schema() -> (Schema, Fields) {
+    build(Version::Present)
+}
+
+/// Whether a partition with this schema can be read.
+pub fn is_known(found: &Schema) -> bool {
+    is_present(found) || *found == build(Version::First).0
+}
+
+/// Whether a partition with this schema is written as [`schema`] says, and not as earlier versions did.
+pub fn is_present(found: &Schema) -> bool {
+    *found == schema().0
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Version {
+    /// That of weir 0.1.0. Its fields have the same handles.
+    First,
+    Present,
+}
+
+fn build(version: Version) -> (Schema, Fields) {
+    let message_words = if version == Version::First { WORDS } else { PLAIN_WORDS };
     let raw = TextFieldIndexing::default()
         .set_tokenizer(RAW)
         .set_fieldnorms(false)
@@ -99,7 +131,7 @@ pub fn schema() -> (Schema, Fields) {
     let exact_column = || exact().set_fast(RAW);
 
     let mut builder: SchemaBuilder = Schema::builder();
-    let fields = Fields {
+    let mut fields = Fields {
         seq: builder.add_u64_field("_seq", column()),
         src: builder.add_u64_field("_src", column().set_indexed()),
         pos: builder.add_u64_field("_pos", column()),
@@ -111,7 +143,10 @@ pub fn schema() -> (Schema, Fields) {
             "@timestamp",
             DateOptions::default().set_fast().set_precision(DateTimePrecision::Milliseconds),
         ),
-        message: builder.add_text_field("message", TextOptions::default().set_indexing_options(words.clone())),
+        message: builder.add_text_field(
+            "message",
+            TextOptions::default().set_indexing_options(words.clone().set_tokenizer(message_words)),
+        ),
         keywords: KEYWORDS.map(|name| builder.add_text_field(name, exact_column())),
         offset: builder.add_u64_field("log.offset", column()),
         kw: builder.add_json_field(
@@ -123,7 +158,14 @@ pub fn schema() -> (Schema, Fields) {
         exists: builder.add_text_field("_exists", exact()),
         ignored: builder.add_text_field("_ignored", exact_column()),
         source: builder.add_bytes_field("_source", BytesOptions::default().set_stored()),
+        unique: Field::from_field_id(u32::MAX),
+        shape: Field::from_field_id(u32::MAX),
     };
+    if version == Version::Present {
+        let stand_ins = raw.set_tokenizer(STAND_INS);
+        fields.unique = builder.add_text_field("_unique", TextOptions::default().set_indexing_options(stand_ins));
+        fields.shape = builder.add_text_field("_shape", TextOptions::default().set_fast(RAW));
+    }
     (builder.build(), fields)
 }
 
@@ -133,6 +175,8 @@ pub fn tokenizers() -> TokenizerManager {
     // tantivy asks for this one on behalf of fields that are no text.
     manager.register("default", TextAnalyzer::from(Words::default()));
     manager.register(WORDS, TextAnalyzer::from(Words::default()));
+    manager.register(PLAIN_WORDS, TextAnalyzer::from(PlainWords::default()));
+    manager.register(STAND_INS, TextAnalyzer::from(StandIns::default()));
     manager.register(RAW, TextAnalyzer::from(RawTokenizer::default()));
     manager
 }
@@ -160,5 +204,17 @@ mod tests {
         assert_eq!(one.get_field("log.level").unwrap(), fields.keywords[0]);
         assert_eq!(one.get_field_name(fields.timestamp), "@timestamp");
         index_builder().create_in_ram().unwrap();
+    }
+
+    #[test]
+    fn earlier_schemas_are_known_and_have_the_same_handles() {
+        let (first, before) = build(Version::First);
+        let (present, now) = schema();
+        assert!(is_known(&first) && !is_present(&first) && is_known(&present) && is_present(&present));
+        assert!(!is_known(&Schema::builder().build()));
+        for (field, entry) in first.fields() {
+            assert_eq!(present.get_field_name(field), entry.name());
+        }
+        assert_eq!((before.source, before.message), (now.source, now.message));
     }
 }

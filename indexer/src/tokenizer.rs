@@ -3,6 +3,12 @@
 //!
 //! `standard` also keeps `10.0.0.1` and `java.lang.Error` whole. Here they are split, so that their parts are found too,
 //! and a query that has such a compound asks for its parts as a phrase (see [`joins`]).
+//!
+//! Log lines are full of words that come once: pieces of UUIDs, trace ids, order numbers. Each would be an entry of the
+//! dictionary, and such entries would be most of an index and most of the work of writing it. [`PlainWords`] therefore
+//! leaves them out, and [`StandIns`] gives one of [`BUCKETS`] stand-ins for each. A search for such a word reads the
+//! documents behind its stand-in, a hundred in a million, and leaves out those that do not have the word (see
+//! `query::plan::verified`).
 
 use tantivy::tokenizer::{Token, TokenStream, Tokenizer};
 
@@ -136,6 +142,105 @@ impl TokenStream for WordStream<'_> {
     }
 }
 
+/// Stand-ins for words that are likely to be unique. Part of the format of index files. More make searches for such
+/// words cheaper and the dictionary larger.
+const BUCKETS: u32 = 1 << 15;
+/// Numbers of fewer digits are words like any other: ports, sizes, years and durations come often.
+const UNIQUE_DIGITS_MIN: usize = 6;
+/// The same for hexadecimal words, which have a letter and a digit at least.
+const UNIQUE_HEX_MIN: usize = 4;
+
+/// Whether a word in lower case is likely to be unique: a hexadecimal or a long decimal number.
+pub fn is_unique(word: &str) -> bool {
+    let (mut digits, mut others) = (0, 0);
+    for byte in word.bytes() {
+        match byte {
+            b'0'..=b'9' => digits += 1,
+            b'a'..=b'f' => others += 1,
+            _ => return false,
+        }
+    }
+    digits >= UNIQUE_DIGITS_MIN || (digits > 0 && others > 0 && digits + others >= UNIQUE_HEX_MIN)
+}
+
+/// Whether a word that begins so may be [unique](is_unique).
+pub fn may_begin_unique(prefix: &str) -> bool {
+    prefix.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// What stands for a unique word in the dictionary of a partition: its FNV-1a hash in three letters.
+pub fn stand_in(word: &str, out: &mut String) {
+    let mut hash = 0x811c_9dc5u32;
+    for byte in word.bytes() {
+        hash = (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+    }
+    let bucket = (hash ^ (hash >> 15)) & (BUCKETS - 1);
+    out.clear();
+    for shift in [10, 5, 0] {
+        out.push(char::from(b'A' + (bucket >> shift & 31) as u8));
+    }
+}
+
+/// The word tokenizer of log lines: as [`Words`], without unique words, whose positions stay free.
+#[derive(Clone, Default)]
+pub struct PlainWords(Words);
+
+/// The stand-ins of the unique words of a log line.
+#[derive(Clone, Default)]
+pub struct StandIns {
+    words: Words,
+    stand_in: String,
+}
+
+/// The words of one line of one of the two kinds.
+pub struct LineStream<'a> {
+    words: WordStream<'a>,
+    /// Where stand-ins are made; `None` for the other words.
+    stand_in: Option<&'a mut String>,
+}
+
+impl Tokenizer for PlainWords {
+    type TokenStream<'a> = LineStream<'a>;
+
+    fn token_stream<'a>(&'a mut self, text: &'a str) -> LineStream<'a> {
+        LineStream { words: self.0.token_stream(text), stand_in: None }
+    }
+}
+
+impl Tokenizer for StandIns {
+    type TokenStream<'a> = LineStream<'a>;
+
+    fn token_stream<'a>(&'a mut self, text: &'a str) -> LineStream<'a> {
+        LineStream { words: self.words.token_stream(text), stand_in: Some(&mut self.stand_in) }
+    }
+}
+
+impl TokenStream for LineStream<'_> {
+    fn advance(&mut self) -> bool {
+        while self.words.advance() {
+            let unique = is_unique(&self.words.token.text);
+            match &mut self.stand_in {
+                None if !unique => return true,
+                Some(made) if unique => {
+                    stand_in(&self.words.token.text, made);
+                    std::mem::swap(&mut self.words.token.text, made);
+                    return true;
+                }
+                _ => {}
+            }
+        }
+        false
+    }
+
+    fn token(&self) -> &Token {
+        self.words.token
+    }
+
+    fn token_mut(&mut self) -> &mut Token {
+        self.words.token
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,6 +267,31 @@ mod tests {
         assert_eq!(words("日本語 text"), ["日本語", "text"]);
         assert_eq!(words("x…y"), ["x", "y"]);
         assert_eq!(words("_tag user_id=5 é_x"), ["_tag", "user_id", "5", "é_x"]);
+    }
+
+    #[test]
+    fn unique_words_get_stand_ins() {
+        let unique = ["793daf5a", "b35c", "f0cb07f2422d", "995226", "0a0b", &"1".repeat(255)];
+        let plain = ["", "cafe", "2026", "27017", "1a", "utf8", "node47", "http2", "größe1", "12345", "ipv4"];
+        assert!(unique.iter().all(|word| is_unique(word) && may_begin_unique(word)));
+        assert!(!plain.iter().any(|word| is_unique(word)));
+        assert!(may_begin_unique("") && may_begin_unique("cafe") && !may_begin_unique("conn"));
+        let line = "id=793DAF5A-b35c from 10.57.50.58";
+        let (mut plain, mut stand_ins) = (PlainWords::default(), StandIns::default());
+        let mut found = all(&mut plain.token_stream(line));
+        assert_eq!(found.pop(), Some((7, "58".to_owned())));
+        assert_eq!(found[..2], [(0, "id".to_owned()), (3, "from".to_owned())]);
+        // Written down because they are in index files.
+        let found = all(&mut stand_ins.token_stream(line));
+        assert_eq!(found, [(1, "Q[B".to_owned()), (2, "XBO".to_owned())]);
+    }
+
+    fn all(stream: &mut dyn TokenStream) -> Vec<(usize, String)> {
+        let mut found = Vec::new();
+        while stream.advance() {
+            found.push((stream.token().position, stream.token().text.clone()));
+        }
+        found
     }
 
     #[test]

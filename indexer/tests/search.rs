@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use weir_indexer::tokenizer;
+
 use crate::support::Server;
 
 /// Documents with every kind of value, in two indices.
@@ -300,4 +302,87 @@ fn the_other_endpoints() {
         .json();
     assert_eq!(gone["deleted"], 1, "{gone}");
     assert_eq!(found(&server, json!({"match_all": {}})).concat(), "0124");
+}
+
+#[test]
+fn unique_words_are_found_as_any_other() {
+    let server = Server::start();
+    let mut body = String::new();
+    for (n, message) in [
+        "request 793daf5a-b35c-4601 took 995226 us",
+        "request 793daf5a-b35c-4602 took 995227 us",
+        "order 995226 failed",
+        "blob 0a0b0c stored as \"793daf5b\"",
+        "nothing of the kind",
+    ]
+    .iter()
+    .enumerate()
+    {
+        let document = json!({"@timestamp": format!("2026-11-20T10:0{n}:00.000Z"), "message": message});
+        body.push_str(&format!("{}\n{document}\n", json!({"index": {"_index": "logs-u", "_id": n.to_string()}})));
+    }
+    // Words that share a stand-in with those above must not be found for them.
+    let stand_in = |word: &str| {
+        let mut made = String::new();
+        tokenizer::stand_in(word, &mut made);
+        made
+    };
+    let others: Vec<String> = ["995226", "793daf5a", "b35c", "4602"]
+        .iter()
+        .map(|word| (1_000_000u32..).map(|n| n.to_string()).find(|n| stand_in(n) == stand_in(word)).unwrap())
+        .collect();
+    for other in &others {
+        let document = json!({"@timestamp": "2026-11-19T00:00:00Z", "message": format!("other {other} of {other}")});
+        body.push_str(&format!("{}\n{document}\n", json!({"index": {"_index": "logs-u"}})));
+    }
+    assert_eq!(server.post("/_bulk?refresh=true", &body).json()["errors"], json!(false));
+    for (query, want) in [
+        (json!({"match": {"message": "995226"}}), "02"),
+        (json!({"term": {"message": "793daf5a"}}), "01"),
+        (json!({"term": {"message": {"value": "793DAF5A", "case_insensitive": true}}}), "01"),
+        (json!({"terms": {"message": ["995227", "0a0b0c", "kind"]}}), "134"),
+        (json!({"match": {"message": {"query": "793daf5a 995226", "operator": "and"}}}), "0"),
+        (json!({"match": {"message": {"query": "793daf5a 0a0b0c order", "minimum_should_match": 1}}}), "0123"),
+        (json!({"match_phrase": {"message": "793daf5a-b35c-4602"}}), "1"),
+        (json!({"match_phrase": {"message": "793daf5a 4602"}}), ""),
+        (json!({"match_phrase": {"message": {"query": "793daf5a 4602", "slop": 1}}}), "1"),
+        (json!({"match_phrase": {"message": "order 995226 failed"}}), "2"),
+        (json!({"match_phrase_prefix": {"message": "request 793d"}}), "01"),
+        (json!({"match_phrase_prefix": {"message": "793daf5a b3"}}), "01"),
+        (json!({"match_phrase_prefix": {"message": "793daf5a b35c 46"}}), "01"),
+        (json!({"match_phrase_prefix": {"message": "took 99522"}}), "01"),
+        (json!({"match_bool_prefix": {"message": "order 0a0"}}), "23"),
+        (json!({"prefix": {"message": "793daf5"}}), "013"),
+        (json!({"wildcard": {"message": "*9522?"}}), "012"),
+        (json!({"wildcard": {"message": "*2 kind"}}), ""),
+        (json!({"regexp": {"message": "793daf5[ab]"}}), "013"),
+        (json!({"fuzzy": {"message": {"value": "793daf5c", "fuzziness": 1}}}), "013"),
+        (json!({"range": {"message": {"gte": "793daf5b", "lt": "793daf5c"}}}), "3"),
+        (json!({"query_string": {"query": "message:995226 AND NOT message:b35c"}}), "2"),
+        (json!({"query_string": {"query": "793daf5a*", "fields": ["message"]}}), "01"),
+        (
+            json!({"bool": {"must_not": {"match": {"message": "995226"}}, "filter": {"exists": {"field": "message"}},
+            "must": {"range": {"@timestamp": {"gte": "2026-11-20"}}}}}),
+            "134",
+        ),
+        (json!({"match": {"message": "other"}}), "4"),
+        (json!({"match": {"message": others[0]}}), "1"),
+    ] {
+        let answer = server.post(
+            "/logs-u/_search",
+            &json!({"query": query, "sort": [{"@timestamp": "asc"}], "track_total_hits": true}).to_string(),
+        );
+        assert_eq!(answer.status, 200, "{query}: {}", answer.text());
+        let answer = answer.json();
+        let hits = answer["hits"]["hits"].as_array().unwrap();
+        let found: String = hits.iter().filter_map(|h| h["_id"].as_str()).filter(|id| id.len() == 1).collect();
+        let total = answer["hits"]["total"]["value"].as_u64().unwrap();
+        let (want_found, want_total) = if query.to_string().contains("other") || query.to_string().contains(&others[0])
+        {
+            ("", want.parse().unwrap())
+        } else {
+            (want, want.len() as u64)
+        };
+        assert_eq!((found.as_str(), total), (want_found, want_total), "{query}");
+    }
 }

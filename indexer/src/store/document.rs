@@ -103,6 +103,15 @@ pub(crate) struct Values {
     pub(crate) stored: Vec<u8>,
 }
 
+impl Values {
+    /// Makes room for other documents.
+    pub(crate) fn clear(&mut self) {
+        self.unescaped.clear();
+        self.leaves.clear();
+        self.stored.clear();
+    }
+}
+
 /// Where the parts of one document are.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Extent {
@@ -112,9 +121,10 @@ pub(crate) struct Extent {
     /// Its values: `leaves[first_leaf..last_leaf]`.
     pub(crate) first_leaf: u32,
     pub(crate) last_leaf: u32,
-    /// What is stored of it: `stored[first_stored..last_stored]`.
+    /// What is stored of it: `stored[first_stored..last_stored]`, of which the first `shape` bytes go into `_shape`.
     pub(crate) first_stored: u32,
     pub(crate) last_stored: u32,
+    pub(crate) shape: u32,
 }
 
 /// The documents of one request, ready to be indexed.
@@ -175,6 +185,7 @@ impl Document for Doc {
             leaves,
             step: Step::Seq,
             at: 0,
+            unique: 0,
             exact: entry.routing.is_some(),
             words: false,
             message: false,
@@ -192,9 +203,11 @@ enum Step {
     Id,
     Version,
     Leaves,
+    Unique,
     Exact,
     Words,
     NoMessage,
+    Shape,
     Stored,
     Done,
 }
@@ -206,6 +219,7 @@ pub(crate) struct FieldValues<'a> {
     leaves: &'a [Leaf],
     step: Step,
     at: usize,
+    unique: usize,
     exact: bool,
     words: bool,
     message: bool,
@@ -281,16 +295,31 @@ impl<'a> Iterator for FieldValues<'a> {
                         self.at += 1;
                         (Step::Leaves, self.leaf(*leaf))
                     }
+                    None => (Step::Unique, None),
+                },
+                Step::Unique => match self.leaves[self.unique..].iter().position(|leaf| leaf.target == Target::Message)
+                {
+                    Some(ahead) => {
+                        let leaf = self.leaves[self.unique + ahead];
+                        self.unique += ahead + 1;
+                        (Step::Unique, Some((fields.unique, self.batch.value(leaf.value))))
+                    }
                     None => (Step::Exact, None),
                 },
                 Step::Exact => (Step::Words, self.exact.then(|| (fields.kw, self.walk(false)))),
                 Step::Words => (Step::NoMessage, self.words.then(|| (fields.txt, self.walk(true)))),
                 Step::NoMessage => {
-                    (Step::Stored, (!self.message).then_some((fields.exists, Val::Str(crate::schema::NO_MESSAGE))))
+                    (Step::Shape, (!self.message).then_some((fields.exists, Val::Str(crate::schema::NO_MESSAGE))))
+                }
+                Step::Shape => {
+                    let extent = &self.entry.extent;
+                    let shape = extent.first_stored as usize..extent.first_stored as usize + extent.shape as usize;
+                    let shape = self.batch.values.stored.get(shape).and_then(|shape| std::str::from_utf8(shape).ok());
+                    (Step::Stored, shape.filter(|shape| !shape.is_empty()).map(|shape| (fields.shape, Val::Str(shape))))
                 }
                 Step::Stored => {
                     let extent = &self.entry.extent;
-                    let stored = extent.first_stored as usize..extent.last_stored as usize;
+                    let stored = extent.first_stored as usize + extent.shape as usize..extent.last_stored as usize;
                     let source = self.batch.values.stored.get(stored).unwrap_or(b"{}");
                     (Step::Done, Some((fields.source, Val::Bytes(source))))
                 }

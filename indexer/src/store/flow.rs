@@ -4,7 +4,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 /// Bytes of request bodies that wait to be indexed. A body, its values and its journal record are about three times
 /// that.
-pub(crate) const WAITING_BYTES_MAX: u64 = 16 * 1024 * 1024;
+pub(crate) const WAITING_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
 /// The count of bytes that are on their way.
 #[derive(Debug, Default)]

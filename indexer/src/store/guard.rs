@@ -19,8 +19,8 @@ const BUDGET_PERCENT: u64 = 70;
 /// Part of the file system that is left free, when `min_free_bytes` is unset, and the most that this comes to.
 const FLOOR_PERCENT: u64 = 5;
 const FLOOR_BYTES_MAX: u64 = 2_000_000_000;
-/// Size of the reserve: enough to replay and commit a journal's worth, and to drop a partition.
-const RESERVE_BYTES_MAX: u64 = 16_000_000;
+/// Size of the reserve: enough for the small files of a start, after which the oldest partition can be dropped.
+const RESERVE_BYTES_MAX: u64 = 4_000_000;
 /// For every byte of a request, a journal and an index are written; the index is smaller than the text.
 const BYTES_PER_BYTE: u64 = 2;
 /// Seconds after which a refused client is to come again: the oldest partition is dropped within one.

@@ -1,10 +1,10 @@
 //! The store: indices, their documents, and the two threads that write them.
 //!
-//! Disk layout of a data folder, version 1:
+//! Disk layout of a data folder, version 2:
 //!
 //! ```text
 //! lock                       held while a weir runs (see weir-daemon)
-//! format                     "weir-indexer 1 <crc32 hex of what is before>\n"
+//! format                     "weir-indexer 2 <crc32 hex of what is before>\n"
 //! cluster.json               id and index templates (see `catalog`)
 //! reserve                    bytes given back when the disk is full (see `guard`)
 //! journal/<number>.wal       accepted, not yet committed (see `journal`)
@@ -30,6 +30,7 @@ mod guard;
 mod id;
 mod index;
 mod indexing;
+mod lines;
 mod lookup;
 mod marks;
 mod narrow;
@@ -64,6 +65,7 @@ use weir_daemon::{Counter, Gauge, Health, Metrics};
 pub use catalog::{Chosen, INDICES_MAX};
 pub use decide::Outcome;
 pub use index::{Index, check_name};
+pub(crate) use lines::Lines;
 pub use narrow::Narrow;
 pub use request::{Action, Condition, Defaults, Kind, Request, Target};
 pub use sequencer::Written;
@@ -83,11 +85,12 @@ use sequencer::{Message, Sequencer};
 
 use crate::error::{Error, Result};
 use crate::journal::{Disk, Folder, Journal};
-use crate::schema::{Fields, schema};
+use crate::schema::{self, Fields, schema};
 use crate::settings::Config;
 
-/// Version of the layout above.
-const FORMAT: u32 = 1;
+/// Version of the layout above. The partitions of version 1 have another schema (see `schema`) and stay as they are;
+/// their folder becomes version 2, because a weir that knows version 1 could not open what is added.
+const FORMAT: u32 = 2;
 /// Parts of a full journal that are segments of their own: a part is what can be removed at once.
 const JOURNAL_SEGMENTS: u64 = 8;
 /// Requests that wait for the sequencer. Their bytes are bounded where bodies are read.
@@ -855,9 +858,12 @@ fn check_format(folder: &Path) -> std::result::Result<(), OpenError> {
     let anew = || weir_daemon::files::write_durably(&path, format_line(FORMAT).as_bytes());
     let Ok(bytes) = fs::read(&path) else { return Ok(anew()?) };
     let text = String::from_utf8_lossy(&bytes);
-    // The first weir wrote no checksum.
-    if text == format_line(FORMAT) || text.trim_end() == format!("weir-indexer {FORMAT}") {
+    if text == format_line(FORMAT) {
         return Ok(());
+    }
+    // What version 1 wrote is opened, and is version 2 from now on. The first weir wrote no checksum.
+    if text == format_line(1) || text.trim_end() == "weir-indexer 1" {
+        return Ok(anew()?);
     }
     let found = text.split(' ').nth(1).and_then(|version| version.parse().ok());
     if let Some(found) = found.filter(|found| text == format_line(*found)) {
@@ -954,20 +960,29 @@ fn partition_number(path: &Path) -> Option<u32> {
     path.file_name()?.to_str()?.strip_prefix('p')?.parse().ok()
 }
 
-/// When the open partition was set aside, a new one takes its place.
+/// When the open partition was set aside, or was written by an earlier version, a new one takes its place.
 fn repair(shared: &Shared, index: &Index, next: u32) -> io::Result<()> {
     let newest = index.partitions().last().map(|partition| (partition.number, partition.payload()));
-    if newest.as_ref().is_some_and(|(number, _)| number + 1 == next) {
-        return Ok(());
+    let create = |number: u32, payload: Payload| -> io::Result<()> {
+        let partition =
+            Partition::create(&index.folder, number, payload).map_err(|error| io::Error::other(error.to_string()))?;
+        index.push_partition(Arc::new(partition));
+        Ok(())
+    };
+    if let Some((number, payload)) = &newest
+        && number + 1 == next
+    {
+        if index.partitions().last().is_some_and(|partition| schema::is_present(&partition.index.schema())) {
+            return Ok(());
+        }
+        tracing::info!(index = %index.name, "what an earlier version wrote is kept; writing goes on in the next partition");
+        return create(next, Payload { created_ms: now_ms(), times: None, ..payload.as_ref().clone() });
     }
     // What the lost one had accepted is gone with it; the marks of the one before are the best that is known. Arrival
     // numbers leave a gap, so that no id comes twice.
     let known = newest.map(|(_, payload)| payload.as_ref().clone()).unwrap_or_default();
     let payload = Payload { next_seq: known.next_seq + (1 << 40), created_ms: now_ms(), times: None, ..known };
-    let number = next.max(1);
-    let partition =
-        Partition::create(&index.folder, number, payload).map_err(|error| io::Error::other(error.to_string()))?;
-    index.push_partition(Arc::new(partition));
+    create(next.max(1), payload)?;
     shared.health.trouble(
         "damage",
         format!("index {} lost its newest partition; it is kept in the folder damaged/", index.name),

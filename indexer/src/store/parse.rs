@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tantivy::tokenizer::{TokenStream as _, Tokenizer as _};
 
 use super::document::{Extent, Leaf, Scalar, Target, Values};
+use super::source::Spelled;
 use super::{date, source};
 use crate::error::Error;
 use crate::mapping::{EsType, Mapping, ROOT, Seen, Typed, Unmapped};
@@ -59,8 +60,9 @@ pub(crate) struct Parser<'a> {
     pub(crate) mapping: Arc<Mapping>,
     grow: &'a dyn Grow,
     values: &'a mut Values,
-    /// Where the document's timestamp is spelled.
-    time: Option<(usize, usize)>,
+    spelled: Spelled,
+    /// The string that was read last: where it begins behind its quote, and its length.
+    string: (usize, usize),
 }
 
 type Parsed<T> = Result<T, Refused>;
@@ -68,14 +70,14 @@ type Parsed<T> = Result<T, Refused>;
 impl<'a> Parser<'a> {
     /// A parser over `text`, noting values into `values`.
     pub(crate) fn new(text: &'a str, mapping: Arc<Mapping>, grow: &'a dyn Grow, values: &'a mut Values) -> Self {
-        Self { text, bytes: text.as_bytes(), at: 0, mapping, grow, values, time: None }
+        Self { text, bytes: text.as_bytes(), at: 0, mapping, grow, values, spelled: Spelled::default(), string: (0, 0) }
     }
 
     /// Reads the one object in `text[start..end]`, and nothing behind it. When it is refused, no values are left.
     pub(crate) fn document(&mut self, start: usize, end: usize) -> Parsed<Extent> {
         let (leaves, unescaped) = (self.values.leaves.len(), self.values.unescaped.len());
         let stored = self.values.stored.len();
-        self.time = None;
+        self.spelled = Spelled::default();
         self.bytes = &self.text.as_bytes()[..end];
         self.at = start;
         let parsed = self.whole();
@@ -88,8 +90,9 @@ impl<'a> Parser<'a> {
             strict => strict,
         })?;
         let Values { leaves: all, stored: out, .. } = &mut *self.values;
-        source::cut(self.text, start, end, &all[leaves..], self.time, out);
+        let shape = source::cut(self.text, start, end, &all[leaves..], &self.spelled, out);
         Ok(Extent {
+            shape: shape as u32,
             start: start as u32,
             len: (end - start) as u32,
             first_leaf: leaves as u32,
@@ -232,7 +235,9 @@ impl<'a> Parser<'a> {
     fn value(&mut self, spot: Option<Spot<'_>>, depth: usize) -> Parsed<()> {
         match self.peek() {
             Some(b'"') => {
+                let from = self.at + 1;
                 let scalar = self.string()?;
+                self.string = (from, self.at - 1 - from);
                 match spot {
                     Some(spot) => self.index(spot, scalar, None),
                     None => Ok(()),
@@ -502,14 +507,22 @@ impl<'a> Parser<'a> {
         let target = match (typed, fitting) {
             (Some(Typed::Timestamp), Some(_)) => {
                 if let Scalar::Text { start, len } = scalar {
-                    self.time = Some((start as usize, len as usize));
+                    self.spelled.time = Some((start as usize, len as usize));
                 }
                 Target::Timestamp
             }
-            (Some(Typed::Message), Some(_)) => Target::Message,
+            (Some(Typed::Message), Some(_)) => {
+                self.spelled.line = match scalar {
+                    Scalar::Text { .. } | Scalar::Unescaped { .. } => Some(self.string),
+                    _ => None,
+                };
+                Target::Message
+            }
             (Some(Typed::Keyword(n)), Some(_)) if len <= above => Target::Keyword(n),
             (Some(Typed::Offset), Some(Scalar::U64(_))) => Target::Offset,
             (Some(Typed::Offset), Some(Scalar::I64(n))) if n >= 0 => {
+                // A text may be spelled with signs and zeros in front.
+                self.spelled.offset = spelled.map(|(start, end)| (start, end - start));
                 self.note(node, Target::Offset, Scalar::U64(n as u64));
                 return Ok(());
             }

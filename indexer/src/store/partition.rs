@@ -145,7 +145,7 @@ impl Partition {
             Ok((index, payload))
         };
         let (index, payload) = open().map_err(|error| error.to_string())?;
-        if index.schema() != schema::schema().0 {
+        if !schema::is_known(&index.schema()) {
             return Err("its schema is not ours".to_owned());
         }
         let payload = payload.as_deref().and_then(Payload::parse).ok_or("its commit payload is damaged")?;

@@ -48,6 +48,8 @@ pub struct Terms<'a> {
     dense: Vec<u32>,
     /// What the places of `dense` begin with.
     base: i64,
+    /// By place of the value, where nothing but the number of documents is asked for: how many have it.
+    tally: Vec<u32>,
     map: Map<(u32, u8, u64), u32>,
     of: Vec<(u32, u8, u64)>,
     counts: Vec<u64>,
@@ -75,7 +77,7 @@ impl<'a> Terms<'a> {
             }
         }
         let dense = if dense <= DENSE_MAX { dense as usize } else { 0 };
-        s.budget.charge(dense * 4)?;
+        s.budget.charge(dense * 8)?;
         Ok(Terms {
             input,
             by,
@@ -84,6 +86,7 @@ impl<'a> Terms<'a> {
             empty_too: false,
             dense: vec![0; dense],
             base,
+            tally: Vec::new(),
             map: Map::default(),
             of: Vec::new(),
             counts: Vec::new(),
@@ -148,6 +151,53 @@ impl<'a> Terms<'a> {
         Ok(out)
     }
 
+    /// Counts documents by the place of their one value, when that is all there is to do.
+    fn count(&mut self, ords: &[u32], docs: &[DocId]) -> bool {
+        let Terms { input, by, dense, base, tally, .. } = self;
+        let [Values { column, .. }] = &input.columns[..] else { return false };
+        let plain = !dense.is_empty()
+            && self.subs.is_empty()
+            && self.choose.takes_all()
+            && self.hard == (f64::NEG_INFINITY, f64::INFINITY)
+            && column.get_cardinality() == tantivy::columnar::Cardinality::Full
+            && ords.iter().all(|parent| *parent == 0);
+        if !plain {
+            return false;
+        }
+        tally.resize(dense.len(), 0);
+        input.scratch.resize(docs.len(), 0);
+        column.values.get_vals(docs, &mut input.scratch);
+        match by {
+            By::Uniform { step, shift, inverse } => {
+                for raw in &input.scratch {
+                    tally[(step_of(i64::from_u64(*raw) - *shift, *step, *inverse) - *base) as usize] += 1;
+                }
+            }
+            _ => input.scratch.iter().for_each(|raw| tally[*raw as usize] += 1),
+        }
+        true
+    }
+
+    /// Makes buckets of what was tallied.
+    fn settle(&mut self) -> Result<(), Refusal> {
+        let tally = std::mem::take(&mut self.tally);
+        for (at, count) in tally.into_iter().enumerate().filter(|(_, count)| *count > 0) {
+            let place = match self.by {
+                By::Uniform { .. } => (self.base + at as i64).to_u64(),
+                _ => at as u64,
+            };
+            match self.dense[at] {
+                0 => {
+                    self.budget.charge(BUCKET_BYTES)?;
+                    self.of.push((0, 0, place));
+                    self.counts.push(u64::from(count));
+                }
+                known => self.counts[known as usize - 1] += u64::from(count),
+            }
+        }
+        Ok(())
+    }
+
     /// The key of a bucket.
     fn key(&self, column: u8, raw: u64) -> Result<Key, Refusal> {
         if column == u8::MAX {
@@ -193,6 +243,9 @@ fn step_of(nanos: i64, step: i64, inverse: f64) -> i64 {
 
 impl Collector for Terms<'_> {
     fn collect(&mut self, ords: &[u32], docs: &[DocId], scores: Scores) -> Result<(), Refusal> {
+        if self.count(ords, docs) {
+            return Ok(());
+        }
         let Terms { input, by, hard, choose, dense, base, map, of, counts, subs, budget, sub_ords, sub_docs, .. } =
             self;
         let bounded = *hard != (f64::NEG_INFINITY, f64::INFINITY);
@@ -287,6 +340,7 @@ impl Collector for Terms<'_> {
     }
 
     fn finish(mut self: Box<Self>, parents: usize) -> Result<Vec<Partial>, Refusal> {
+        self.settle()?;
         let subs = std::mem::replace(&mut self.subs, Collectors(Vec::new())).finish(self.of.len())?;
         let made = buckets(std::mem::take(&mut self.counts), subs);
         let mut out: Vec<Map<Key, Bucket>> = (0..parents).map(|_| Map::default()).collect();
@@ -388,8 +442,12 @@ impl Choose {
         Ok(Choose { include: read(&terms.include)?, exclude: read(&terms.exclude)?, ip: input.is_ip() })
     }
 
+    fn takes_all(&self) -> bool {
+        self.include.is_none() && self.exclude.is_none()
+    }
+
     fn wanted(&self, columns: &[Values], column: u8, raw: u64) -> Result<bool, Refusal> {
-        if self.include.is_none() && self.exclude.is_none() || column == u8::MAX {
+        if self.takes_all() || column == u8::MAX {
             return Ok(true);
         }
         let Some(values) = columns.get(usize::from(column)) else { return Ok(true) };

@@ -118,6 +118,10 @@ impl Weight for ColumnRange {
             }
             let whole = *range.start() <= column.min_value() && *range.end() >= column.max_value();
             if whole && column.index.get_cardinality() == tantivy::columnar::Cardinality::Full {
+                // Bare, so that a clause that takes everything is seen to be one.
+                if boost == 1.0 {
+                    return Ok(Box::new(AllScorer::new(reader.max_doc())));
+                }
                 return Ok(Box::new(ConstScorer::new(AllScorer::new(reader.max_doc()), boost)));
             }
             sets.push(RangeDocs::new(column, range, reader.max_doc()));

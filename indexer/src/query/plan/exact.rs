@@ -1,6 +1,7 @@
 //! Queries on whole values: term, terms, range, exists, patterns, ids.
 
-use std::ops::Bound;
+use std::ops::{Bound, RangeBounds};
+use std::sync::Arc;
 
 use serde_json::Value;
 use tantivy::Term;
@@ -10,8 +11,8 @@ use tantivy::schema::IndexRecordOption;
 use super::column_range::{ColumnRange, End};
 use super::doc_list::DocList;
 use super::pattern::{self, Pattern};
-use super::scan::Scan;
-use super::{Planned, Planner, any_of, combine, constant, terms, words};
+use super::scan::{Matcher, Scan};
+use super::{Planned, Planner, any_of, combine, constant, terms};
 use crate::mapping::{EsType, FieldRef, Place, wildcard};
 use crate::query::ast::{Fuzz, Range, Required};
 use crate::query::refusal::Refusal;
@@ -71,11 +72,11 @@ impl Planner<'_> {
                     return Ok(self.scan(place, pattern::same(&text)?));
                 }
                 if field.es_type == EsType::Text
-                    && let Some(phrase) = words::compound(place, &text)
+                    && let Some(phrase) = self.compound(place, &text)
                 {
                     return Ok(constant(phrase));
                 }
-                Ok(term_query(terms::text(place, &text)))
+                Ok(self.word(place, &text, IndexRecordOption::Basic))
             }
             EsType::Ip => {
                 let Some(place) = place else { return Ok(Box::new(EmptyQuery)) };
@@ -265,7 +266,13 @@ impl Planner<'_> {
                 };
                 let (tantivy_field, head) = terms::head(place);
                 let (from, to) = (bound(&range.from), bound(&range.to));
-                Ok(Box::new(Scan { field: tantivy_field, head, from, to, matcher: None, limit: None }))
+                let ends = (from.clone(), to.clone());
+                let plain = Box::new(Scan { field: tantivy_field, head, from, to, matcher: None, limit: None });
+                let matcher: Matcher = Arc::new(move |word| {
+                    let ends = (ends.0.as_ref().map(String::as_str), ends.1.as_ref().map(String::as_str));
+                    RangeBounds::<str>::contains(&ends, word)
+                });
+                Ok(self.and_unique(place, plain, "", matcher))
             }
             EsType::Ip => {
                 let Some(place) = Self::exact_place(field) else { return Ok(Box::new(EmptyQuery)) };
@@ -350,7 +357,9 @@ impl Planner<'_> {
 
     pub(super) fn scan(&self, place: &Place, pattern: Pattern) -> Planned {
         let (field, head) = terms::head(place);
-        Box::new(Scan::prefix(field, head, &pattern.prefix, pattern.matcher))
+        let plain = Box::new(Scan::prefix(field, head, &pattern.prefix, pattern.matcher.clone()));
+        let all: Matcher = Arc::new(|_| true);
+        self.and_unique(place, plain, &pattern.prefix, pattern.matcher.unwrap_or(all))
     }
 
     pub(super) fn pattern(&self, name: &str, pattern: Pattern) -> Result<Planned, Refusal> {
@@ -400,13 +409,26 @@ impl Planner<'_> {
         Self::searchable(field)?;
         let Some(place) = Self::exact_place(field) else { return Ok(Box::new(EmptyQuery)) };
         let edits = fuzz.edits.for_word(word);
+        Ok(self.fuzzy_word(place, word, edits, fuzz))
+    }
+
+    /// Words at most `edits` edits from one.
+    pub(super) fn fuzzy_word(&self, place: &Place, word: &str, edits: u8, fuzz: &Fuzz) -> Planned {
         if edits == 0 {
-            return Ok(term_query(terms::text(place, word)));
+            return self.word(place, word, IndexRecordOption::WithFreqs);
         }
-        if fuzz.prefix == 0 && !word.is_empty() {
-            return Ok(Box::new(FuzzyTermQuery::new(terms::text(place, word), edits, fuzz.transpositions)));
+        let near = pattern::fuzzy(word, edits, fuzz.prefix, fuzz.transpositions);
+        if fuzz.prefix > 0 || word.is_empty() {
+            return self.scan(place, near);
         }
-        Ok(self.scan(place, pattern::fuzzy(word, edits, fuzz.prefix, fuzz.transpositions)))
+        let plain = Box::new(FuzzyTermQuery::new(terms::text(place, word), edits, fuzz.transpositions));
+        match near.matcher {
+            // A unique word is hexadecimal: each other letter is an edit.
+            Some(matcher) if word.chars().filter(|c| !c.is_ascii_hexdigit()).count() <= usize::from(edits) => {
+                self.and_unique(place, plain, "", matcher)
+            }
+            _ => plain,
+        }
     }
 }
 

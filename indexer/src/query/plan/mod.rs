@@ -12,6 +12,7 @@ pub mod pattern;
 pub mod scan;
 pub mod terms;
 mod text;
+mod verified;
 mod words;
 
 pub use words::{analyze, compounds, tokens};
@@ -36,12 +37,15 @@ pub struct Planner<'a> {
     /// What `now` means, the same for all partitions of a search.
     now: Nanos,
     clauses: Cell<usize>,
+    /// Whether unique words of `message` have stand-ins in this partition.
+    stand_ins: bool,
 }
 
 impl<'a> Planner<'a> {
     /// A planner for a partition.
     pub fn new(part: &'a PartitionView, now: Nanos) -> Planner<'a> {
-        Planner { part, now, clauses: Cell::new(0) }
+        let stand_ins = part.searcher.schema().get_field("_unique").is_ok();
+        Planner { part, now, clauses: Cell::new(0), stand_ins }
     }
 
     /// Plans a query.

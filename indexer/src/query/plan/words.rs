@@ -1,12 +1,15 @@
 //! Queries on analysed text: match, match_phrase, match_phrase_prefix, match_bool_prefix, multi_match.
 
+use std::sync::Arc;
+
 use tantivy::Term;
-use tantivy::query::{AllQuery, EmptyQuery, FuzzyTermQuery, Occur, PhrasePrefixQuery, PhraseQuery, TermQuery};
+use tantivy::query::{AllQuery, BooleanQuery, EmptyQuery, Occur, PhrasePrefixQuery, PhraseQuery, TermQuery};
 use tantivy::schema::IndexRecordOption;
 use tantivy::tokenizer::TokenStream;
 
-use super::pattern;
+use super::pattern::{self, Pattern};
 use super::scan::Scan;
+use super::verified::Check;
 use super::{Planned, Planner, any_of, best_of, boosted, combine, constant, terms};
 use crate::mapping::{EsType, FieldRef, Place};
 use crate::query::ast::{Style, Text};
@@ -105,27 +108,8 @@ pub fn compounds(text: &str, analyzer: Option<&str>) -> Result<Vec<Vec<String>>,
     Ok(lengths.into_iter().map(|n| words.by_ref().take(n).collect()).collect())
 }
 
-/// The phrase that stands for a word which is split here and whole with `standard`: `10.0.0.1`, `java.lang.error`.
-pub(super) fn compound(place: &Place, word: &str) -> Option<Planned> {
-    let found = tokens(word, None).ok()?;
-    let (first, last) = (found.first()?, found.last()?);
-    let spells = found.iter().all(|t| word.get(t.offset_from..t.offset_to) == Some(t.text.as_str()));
-    if found.len() < 2 || !spells || (first.offset_from, last.offset_to) != (0, word.len()) {
-        return None;
-    }
-    if parts(word, &found) != [found.len()] {
-        return None;
-    }
-    let terms = found.iter().map(|t| (t.position, terms::text(place, &t.text))).collect();
-    Some(Box::new(PhraseQuery::new_with_offset(terms)))
-}
-
 /// Where a field's words are, and those of a text with their positions.
-type Words<'f> = (&'f Place, Vec<(usize, Term)>);
-
-fn scored(term: Term) -> Planned {
-    Box::new(TermQuery::new(term, IndexRecordOption::WithFreqs))
-}
+type Words<'f> = (&'f Place, Vec<(usize, String)>);
 
 impl Planner<'_> {
     /// The words of a text for a field whose strings are split; `None` when the field takes whole values.
@@ -136,7 +120,56 @@ impl Planner<'_> {
         if words.len() > WORDS_MAX {
             return Err(Refusal::shard(format!("maxClauseCount is set to {WORDS_MAX}")));
         }
-        Ok(Some((place, words.into_iter().map(|(p, w)| (p, terms::text(place, &w))).collect())))
+        Ok(Some((place, words)))
+    }
+
+    /// The phrase that stands for a word which is split here and whole with `standard`: `10.0.0.1`, `java.lang.error`.
+    pub(super) fn compound(&self, place: &Place, word: &str) -> Option<Planned> {
+        let found = tokens(word, None).ok()?;
+        let (first, last) = (found.first()?, found.last()?);
+        let spells = found.iter().all(|t| word.get(t.offset_from..t.offset_to) == Some(t.text.as_str()));
+        if found.len() < 2 || !spells || (first.offset_from, last.offset_to) != (0, word.len()) {
+            return None;
+        }
+        if parts(word, &found) != [found.len()] {
+            return None;
+        }
+        Some(self.phrase(place, found.into_iter().map(|t| (t.position, t.text)).collect(), 0))
+    }
+
+    fn scored(&self, place: &Place, word: &str) -> Planned {
+        self.word(place, word, IndexRecordOption::WithFreqs)
+    }
+
+    /// Words at these positions.
+    fn phrase(&self, place: &Place, words: Vec<(usize, String)>, slop: u32) -> Planned {
+        if let [(_, word)] = &words[..] {
+            return self.scored(place, word);
+        }
+        let (unique, plain): (Vec<_>, Vec<_>) =
+            words.iter().map(|(position, word)| (*position, word)).partition(|(_, word)| self.is_unique(place, word));
+        let mut all: Vec<Planned> = Vec::new();
+        match &plain[..] {
+            [] => {}
+            [(_, word)] => all.push(self.scored(place, word)),
+            _ => {
+                let terms = plain.iter().map(|(position, word)| (*position, self.indexed(place, word))).collect();
+                all.push(Box::new(PhraseQuery::new_with_offset_and_slop(terms, slop)));
+            }
+        }
+        if unique.is_empty() {
+            return all.remove(0);
+        }
+        for (_, word) in unique {
+            all.push(Box::new(TermQuery::new(self.indexed(place, word), IndexRecordOption::Basic)));
+        }
+        let candidates = if all.len() == 1 { all.remove(0) } else { Box::new(BooleanQuery::intersection(all)) };
+        let check = if slop == 0 {
+            Check::Phrase { words, prefix: None }
+        } else {
+            Check::All(words.into_iter().map(|(_, word)| word).collect())
+        };
+        self.verified(candidates, check)
     }
 
     /// A text for a field that takes whole values. What does not fit is an error, or (lenient) looked for as words.
@@ -148,10 +181,8 @@ impl Planner<'_> {
             Err(_) if text.lenient => match &field.text {
                 Some(place) if field.es_type != EsType::Text => {
                     let words = analyze(&terms::as_text(&text.value), None)?;
-                    let words = words
-                        .into_iter()
-                        .map(|(_, w)| (Occur::Must, scored(terms::text(place, &w))))
-                        .collect::<Vec<_>>();
+                    let words =
+                        words.into_iter().map(|(_, w)| (Occur::Must, self.scored(place, &w))).collect::<Vec<_>>();
                     Ok(if words.is_empty() { Box::new(EmptyQuery) } else { combine(words, 0, 0) })
                 }
                 _ => Ok(Box::new(EmptyQuery)),
@@ -198,27 +229,16 @@ impl Planner<'_> {
         let mut clauses = Vec::with_capacity(parts.len());
         let mut words = words.into_iter();
         for part in parts {
-            let mut part: Vec<(usize, Term)> = words.by_ref().take(part).collect();
+            let mut part: Vec<(usize, String)> = words.by_ref().take(part).collect();
             if part.len() > 1 {
                 let occur = if text.all { Occur::Must } else { Occur::Should };
-                clauses.push((occur, Box::new(PhraseQuery::new_with_offset(part)) as Planned));
+                clauses.push((occur, self.phrase(place, part, 0)));
                 continue;
             }
-            let Some((_, term)) = part.pop() else { continue };
+            let Some((_, word)) = part.pop() else { continue };
             let query = match &text.fuzz {
-                None => scored(term),
-                Some(fuzz) => {
-                    let (_, head) = terms::head(place);
-                    let word = String::from_utf8_lossy(&term.serialized_value_bytes()[head.len()..]).into_owned();
-                    let edits = fuzz.edits.for_word(&word);
-                    if edits == 0 {
-                        scored(term)
-                    } else if fuzz.prefix == 0 {
-                        Box::new(FuzzyTermQuery::new(term, edits, fuzz.transpositions))
-                    } else {
-                        self.scan(place, pattern::fuzzy(&word, edits, fuzz.prefix, fuzz.transpositions))
-                    }
-                }
+                None => self.scored(place, &word),
+                Some(fuzz) => self.fuzzy_word(place, &word, fuzz.edits.for_word(&word), fuzz),
             };
             clauses.push((if text.all { Occur::Must } else { Occur::Should }, query));
         }
@@ -242,12 +262,11 @@ impl Planner<'_> {
     }
 
     pub(super) fn phrase_in(&self, field: &FieldRef, text: &Text) -> Result<Planned, Refusal> {
-        let Some((_, mut words)) = self.words_of(field, text)? else { return self.whole_value(field, text) };
-        Ok(match words.len() {
-            0 => Self::no_words(text),
-            1 => scored(words.remove(0).1),
-            _ => Box::new(PhraseQuery::new_with_offset_and_slop(words, text.slop)),
-        })
+        let Some((place, words)) = self.words_of(field, text)? else { return self.whole_value(field, text) };
+        if words.is_empty() {
+            return Ok(Self::no_words(text));
+        }
+        Ok(self.phrase(place, words, text.slop))
     }
 
     pub(super) fn phrase_prefix_field(&self, name: &str, text: &Text) -> Result<Planned, Refusal> {
@@ -264,28 +283,42 @@ impl Planner<'_> {
             }
             return self.whole_value(field, text);
         };
-        let Some((offset, last)) = words.pop() else { return Ok(Self::no_words(text)) };
+        let Some((offset, prefix)) = words.pop() else { return Ok(Self::no_words(text)) };
         let (tantivy_field, head) = terms::head(place);
-        let word = String::from_utf8_lossy(&last.serialized_value_bytes()[head.len()..]).into_owned();
         if words.is_empty() {
-            let scan = Scan::prefix(tantivy_field, head, &word, None);
-            return Ok(Box::new(Scan { limit: Some(text.max_expansions), ..scan }));
+            let scan = Scan::prefix(tantivy_field, head, &prefix, None);
+            let plain = Box::new(Scan { limit: Some(text.max_expansions), ..scan });
+            return Ok(self.and_unique(place, plain, &prefix, Arc::new(|_| true)));
         }
-        if text.slop == 0 {
-            words.push((offset, last));
-            let mut query = PhrasePrefixQuery::new_with_offset(words);
+        // Unique words that the prefix may begin are in the lines only.
+        let unique = self.may_begin_unique(place, &prefix).then(|| {
+            let before = self.phrase(place, words.clone(), text.slop);
+            let check = if text.slop == 0 {
+                Check::Phrase { words: words.clone(), prefix: Some((offset, prefix.clone())) }
+            } else {
+                Check::Fits { prefix: prefix.clone(), matcher: Arc::new(|_| true) }
+            };
+            self.verified(before, check)
+        });
+        let plain = if text.slop == 0 && !words.iter().any(|(_, word)| self.is_unique(place, word)) {
+            let mut indexed: Vec<(usize, Term)> =
+                words.iter().map(|(position, word)| (*position, terms::text(place, word))).collect();
+            indexed.push((offset, terms::text(place, &prefix)));
+            let mut query = PhrasePrefixQuery::new_with_offset(indexed);
             query.set_max_expansions(text.max_expansions);
-            return Ok(Box::new(query));
-        }
-        // With slop: one phrase for each word that the prefix grows into.
-        let mut phrases: Vec<Planned> = Vec::new();
-        for grown in self.grow(tantivy_field, &head, &word, text.max_expansions as usize)? {
-            let mut phrase = words.clone();
-            phrase.push((offset, terms::text(place, &grown)));
-            phrases.push(Box::new(PhraseQuery::new_with_offset_and_slop(phrase, text.slop)));
-        }
-        self.spend(phrases.len())?;
-        Ok(any_of(phrases))
+            Box::new(query) as Planned
+        } else {
+            // One phrase for each word that the prefix grows into.
+            let mut phrases: Vec<Planned> = Vec::new();
+            for grown in self.grow(tantivy_field, &head, &prefix, text.max_expansions as usize)? {
+                let mut phrase = words.clone();
+                phrase.push((offset, grown));
+                phrases.push(self.phrase(place, phrase, text.slop));
+            }
+            self.spend(phrases.len())?;
+            any_of(phrases)
+        };
+        Ok(any_of(std::iter::once(plain).chain(unique).collect()))
     }
 
     /// Words of a field that begin with `prefix`, at most `most`.
@@ -329,13 +362,11 @@ impl Planner<'_> {
         }
         let last = words.len() - 1;
         let occur = if text.all { Occur::Must } else { Occur::Should };
-        let clauses = words.into_iter().enumerate().map(|(i, (_, term))| {
+        let clauses = words.into_iter().enumerate().map(|(i, (_, word))| {
             if i < last {
-                return (occur, scored(term));
+                return (occur, self.scored(place, &word));
             }
-            let (field, head) = terms::head(place);
-            let word = String::from_utf8_lossy(&term.serialized_value_bytes()[head.len()..]).into_owned();
-            (occur, Box::new(Scan::prefix(field, head, &word, None)) as Planned)
+            (occur, self.scan(place, Pattern { prefix: word, matcher: None }))
         });
         let clauses = clauses.collect();
         Ok(self.joined(clauses, text))

@@ -141,7 +141,7 @@ impl Default for Settings {
             max_body_bytes: Bytes(100 * 1024 * 1024),
             commit_interval: Span(Duration::from_secs(30)),
             journal_bytes: Bytes(128 * 1024 * 1024),
-            writer_heap_bytes: Bytes(24_000_000),
+            writer_heap_bytes: Bytes(32_000_000),
             open_writers: 4,
             marks_retention: Span(Duration::from_secs(7 * 24 * 3600)),
             marks_max: 65_536,

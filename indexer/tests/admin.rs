@@ -106,7 +106,7 @@ fn a_second_weir_is_refused() {
 fn a_newer_format_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     // Its checksum is right: this is no damaged file of our own version.
-    let line = "weir-indexer 2";
+    let line = "weir-indexer 3";
     let text = format!("{line} {:08x}\n", crc32fast::hash(line.as_bytes()));
     std::fs::write(folder.path().join("format"), text).unwrap();
     let config = weir_indexer::Settings { data_dir: folder.path().to_owned(), ..weir_indexer::Settings::default() }

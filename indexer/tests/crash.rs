@@ -47,11 +47,12 @@ fn the_oldest_go_when_the_budget_is_full() {
     for _ in 0..60 {
         let messages: Vec<String> = (0..500)
             .map(|_| {
-                // Random words do not compress, so the budget fills quickly.
+                // Random words do not compress, so the budget fills quickly. They are no hexadecimal numbers: those would
+                // hardly take room in the index.
                 (0..24)
                     .map(|_| {
                         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                        format!("{:x} ", seed >> 16)
+                        format!("x{:x} ", seed >> 16)
                     })
                     .collect()
             })

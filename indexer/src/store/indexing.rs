@@ -40,14 +40,14 @@ const IDLE_COMMIT: Duration = Duration::from_secs(5);
 const IDLE_CLOSE: Duration = Duration::from_secs(60);
 /// Segments of about the same size that are merged into one. Fewer mean less to search and more to write.
 const MERGE_SEGMENTS: usize = 8;
-/// Segments of more documents are left alone. A writer that nobody interrupts makes larger ones at once; merging those
-/// would double the work of indexing, take memory for all that is merged, and spare a search some microseconds each.
-const MERGE_DOCS_MAX: usize = 100_000;
+/// Segments of more documents are left alone. A writer that no search interrupts makes larger ones at once; merging
+/// those would double the work of indexing, take memory for all that is merged, and spare a search some microseconds.
+const MERGE_DOCS_MAX: usize = 30_000;
 /// Segments smaller than this count as the same size.
-const MERGE_LAYER_DOCS_MIN: u32 = 10_000;
+const MERGE_LAYER_DOCS_MIN: u32 = 4_000;
 /// So many powers of two apart, sizes count as the same: with the two limits above, each document is merged twice at
 /// most.
-const MERGE_LEVEL_LOG: f64 = 3.4;
+const MERGE_LEVEL_LOG: f64 = 3.0;
 /// A segment with more deleted documents than this part is written anew.
 const MERGE_DELETED_RATIO: f32 = 0.3;
 

@@ -2,11 +2,12 @@
 //! certificate; certificates and revocation lists that change while the roles run; and a line's way through all three
 //! roles over mutual TLS.
 
+use std::fs;
 use std::io::Read as _;
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::support::say::left_out;
 use super::support::weir::{Part, Place, run};
@@ -211,6 +212,33 @@ fn handshakes_are_refused_for_every_reason_there_is() {
     until("the renewed certificates to be used", RELOAD, || {
         let now = (serial(search), serial(beats));
         if now.0 != before.0 && now.1 != before.1 { Ok(()) } else { Err("the old ones are used".to_owned()) }
+    });
+    // The aggregator shows its renewed certificate to the indexer, too: a line goes all the way.
+    let line = folder.join("app.log");
+    fs::write(&line, "ERROR the line that went over TLS\n").unwrap();
+    let mut shipper = place.command(Part::Shipper);
+    for (key, value) in [
+        ("aggregators", format!("localhost:{}", beats.port())),
+        ("paths", line.display().to_string()),
+        ("tls_ca", "certs/ca.pem".to_owned()),
+        ("tls_cert", "certs/shipper.pem".to_owned()),
+        ("tls_key", "certs/shipper.key".to_owned()),
+        ("tls_crl", "certs/crl.pem".to_owned()),
+    ] {
+        shipper.args(["--set", &format!("shipper.{key}={value}")]);
+    }
+    place.start_as(Part::Shipper, shipper);
+    let started = Instant::now();
+    until("the line", RELOAD, || {
+        let args = pair("shipper");
+        let mut args: Vec<&str> = args.iter().map(String::as_str).collect();
+        args.extend(["-G", "--data-urlencode", "q=message:\"went over TLS\""]);
+        let (code, text) = curl(&folder, search, &args);
+        if text.contains("\"count\":1") {
+            Ok(())
+        } else {
+            Err(format!("{code:?} {text} after {:?}", started.elapsed()))
+        }
     });
     place.check_alive();
 }

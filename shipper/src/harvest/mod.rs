@@ -61,6 +61,9 @@ pub(crate) struct Harvester {
     slots: Vec<Option<Slot>>,
     by_key: HashMap<String, usize>,
     schedule: BinaryHeap<Reverse<(Instant, usize)>>,
+    /// Logs that have something to read and could not be read because the queue was full, the longest waiting first:
+    /// they come before all others when it is free, else the one that fills the queue would win it again and again.
+    waiting: Vec<usize>,
     serial: u64,
     batch: Batch,
     touched: Vec<usize>,
@@ -124,6 +127,7 @@ impl Harvester {
             slots: Vec::new(),
             by_key: HashMap::new(),
             schedule: BinaryHeap::new(),
+            waiting: Vec::new(),
             serial: 0,
             batch: Batch::default(),
             touched: Vec::new(),
@@ -193,6 +197,9 @@ impl Harvester {
     }
 
     fn next_deadline(&self) -> Instant {
+        if self.ready.is_none() && !self.waiting.is_empty() {
+            return self.begun;
+        }
         let mut deadline = self.next_scan.min(self.next_gauges);
         if let Some(Reverse((at, _))) = self.schedule.peek() {
             deadline = deadline.min(*at);
@@ -297,7 +304,14 @@ impl Harvester {
     /// Gives every log that is due its turn. Answers whether there is more to do at once.
     fn turns(&mut self) -> bool {
         let now = Instant::now();
-        let mut due = Vec::new();
+        let mut due = if self.ready.is_none() { std::mem::take(&mut self.waiting) } else { Vec::new() };
+        for index in &due {
+            if let Some(slot) = &mut self.slots[*index] {
+                slot.waiting = false;
+                // This is its turn; an entry of the schedule would give it a second one.
+                slot.next = self.begun;
+            }
+        }
         while let Some(Reverse((at, index))) = self.schedule.peek().copied() {
             if at > now {
                 break;
@@ -356,6 +370,14 @@ impl Harvester {
                     slot.error = Some(format!("cannot read it: {error}"));
                     tracing::warn!(%error, log = %slot.stream.chain.path().display(), "cannot read log");
                 }
+            }
+        }
+        if !may_read && !slot.excluded && !slot.waiting {
+            let unread = slot.stream.chain.news(slot.tried).is_some();
+            // An event that waited long enough for its next line wants to go, too.
+            if unread || slot.stream.patience_ends().is_some_and(|ends| ends <= now) {
+                slot.waiting = true;
+                self.waiting.push(index);
             }
         }
         if may_read && !more && slot.stream.waits() {

@@ -28,6 +28,8 @@ pub(super) struct Slot {
     pub(super) interval: Duration,
     /// What the last reading could not get past.
     pub(super) tried: Option<(u64, u64)>,
+    /// Is among those that are read first when the queue is free again.
+    pub(super) waiting: bool,
     /// Has a mark to get in the open batch.
     pub(super) touched: bool,
     pub(super) metadata_next: Instant,
@@ -58,6 +60,7 @@ impl Slot {
             next: now,
             interval: POLL_MIN,
             tried: None,
+            waiting: false,
             touched: false,
             metadata_next: now,
             metadata_until: now + wait,

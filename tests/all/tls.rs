@@ -218,7 +218,6 @@ fn handshakes_are_refused_for_every_reason_there_is() {
     fs::write(&line, "ERROR the line that went over TLS\n").unwrap();
     let mut shipper = place.command(Part::Shipper);
     for (key, value) in [
-        ("aggregators", format!("localhost:{}", beats.port())),
         ("paths", line.display().to_string()),
         ("tls_ca", "certs/ca.pem".to_owned()),
         ("tls_cert", "certs/shipper.pem".to_owned()),

@@ -241,7 +241,14 @@ impl Host {
             Some(sender) => sender,
             None => self.connect().await?,
         };
-        let response = sender.send_request(request).await.map_err(|error| broken(&error))?;
+        let response = sender.send_request(request).await.map_err(|error| {
+            if error.is_parse() && self.tls.is_none() {
+                return broken(&format!(
+                    "{error}: what answers there does not speak HTTP; if it speaks TLS, write https://"
+                ));
+            }
+            broken(&error)
+        })?;
         let status = response.status().as_u16();
         let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
         let body = Limited::new(response.into_body(), self.answer_bytes_max)

@@ -133,7 +133,7 @@ impl Place {
             }
             Part::Aggregator => {
                 command.args(["aggregator", "--listen", &self.beats.to_string()]);
-                command.args(["--output", &format!("http://{}", self.search)]);
+                command.args(["--set", &format!("aggregator.output=http://{}", self.search)]);
                 set(&mut command, "aggregator.admin", self.aggregator_admin);
             }
             Part::Indexer => {

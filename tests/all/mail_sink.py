@@ -1,12 +1,11 @@
 """A real SMTP server for the tests of alerts: prints its port, wants a user, appends what it gets to the file named."""
 
+import asyncio
 import email
 import email.header
 import sys
-import threading
 
-from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import AuthResult, LoginPassword
+from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
 
 class Sink:
@@ -25,11 +24,14 @@ def authenticate(server, session, envelope, mechanism, data):
     return AuthResult(success=good, auth_data=told)
 
 
-controller = Controller(
-    Sink(), hostname="127.0.0.1", port=0, authenticator=authenticate, auth_require_tls=False, auth_required=True
-)
-# The controller asks its own port whether it is up, which it cannot know when the system chooses it.
-controller._trigger_server = lambda: None
-controller.start()
-print(controller.server.sockets[0].getsockname()[1], flush=True)
-threading.Event().wait()
+async def main():
+    # aiosmtpd's own Controller connects to its port to learn that it is up, which it cannot while the system chooses it.
+    def session():
+        return SMTP(Sink(), authenticator=authenticate, auth_require_tls=False, auth_required=True)
+
+    server = await asyncio.get_running_loop().create_server(session, "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+asyncio.run(main())

@@ -6,15 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use super::support::cluster::Cluster;
 use super::support::docker::BUSYBOX;
-use super::support::{alone, images, repository, say, until};
+use super::support::stack::{self, Indexer, container, deploy, healthy, load};
+use super::support::{alone, images, say, until};
 
 /// Every task is scheduled, started and found healthy.
 const HEALTHY: Duration = Duration::from_secs(240);
@@ -63,15 +62,9 @@ fn three_nodes_lose_nothing_and_double_nothing() {
     let mut usage = Usage::default();
     (1..=3).for_each(|node| load(&swarm, node, &images));
     swarm.engine(1).docker(&["node", "update", "--label-add", "weir.indexer=true", &swarm.name(1)]);
-    let secrets = folder.path().join("secret");
-    let made = Command::new(repository().join("deploy/secrets"))
-        .args(["--weir", env!("CARGO_BIN_EXE_weir"), "--dir"])
-        .arg(&secrets)
-        .output()
-        .unwrap();
-    assert!(made.status.success(), "deploy/secrets: {}", String::from_utf8_lossy(&made.stderr));
-    let secrets = secrets.display().to_string();
-    let first = [("WEIR_SECRETS_DIR", &*secrets)];
+    let secrets = stack::secrets(folder.path());
+    let secrets_dir = secrets.display().to_string();
+    let first = [("WEIR_SECRETS_DIR", &*secrets_dir)];
     deploy(&swarm, &first);
     say::progress("three_nodes", "three engines are a swarm; docker stack deploy");
     until("every role to be healthy on every node", HEALTHY, || healthy(&swarm, &["shipper", "aggregator", "indexer"]));
@@ -153,56 +146,6 @@ fn three_nodes_lose_nothing_and_double_nothing() {
     println!("{}", usage.table());
 }
 
-/// Brings the images to a node.
-fn load(swarm: &Cluster, node: usize, images: &Path) {
-    swarm.engine(node).busybox();
-    swarm.engine(node).docker(&["load", "-q", "-i", &images.display().to_string()]);
-}
-
-/// `docker stack deploy` of the real files.
-fn deploy(swarm: &Cluster, variables: &[(&str, &str)]) {
-    let output = Command::new("docker")
-        .args([
-            "stack",
-            "deploy",
-            "--resolve-image=never",
-            "-c",
-            "deploy/stack.yml",
-            "-c",
-            "deploy/stack.tls.yml",
-            "weir",
-        ])
-        .current_dir(repository())
-        .env("DOCKER_HOST", swarm.engine(1).host())
-        .envs([("WEIR_IMAGE", "weir:test"), ("WEIR_SHIPPER_IMAGE", "weir-shipper:test")])
-        .envs(variables.iter().copied())
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "docker stack deploy: {}", String::from_utf8_lossy(&output.stderr));
-}
-
-/// The container of `service` that runs on `node`.
-fn container(swarm: &Cluster, node: usize, service: &str) -> Result<String, String> {
-    let filter = format!("name={service}");
-    let ids = swarm.engine(node).try_docker(&["ps", "-q", "--no-trunc", "-f", &filter, "-f", "status=running"])?;
-    ids.lines().next().map(str::to_owned).ok_or_else(|| format!("no {service} runs on node {node}"))
-}
-
-/// Whether every task that the services want is there, and says of itself that it is well.
-fn healthy(swarm: &Cluster, roles: &[&str]) -> Result<(), String> {
-    for role in roles {
-        let service = format!("weir_{role}");
-        let filter = format!("name={service}");
-        let replicas = swarm.engine(1).try_docker(&["service", "ls", "-f", &filter, "--format", "{{.Replicas}}"])?;
-        let (there, wanted) = replicas.split_once('/').ok_or_else(|| format!("{service}: {replicas:?}"))?;
-        if there != wanted || there == "0" {
-            let tasks = swarm.engine(1).try_docker(&["service", "ps", "--no-trunc", &service])?;
-            return Err(format!("{service} has {replicas}\n{tasks}"));
-        }
-    }
-    Ok(())
-}
-
 /// Whether the manager thinks that a node is well.
 fn ready(swarm: &Cluster, node: usize) -> Result<(), String> {
     let name = swarm.name(node);
@@ -269,7 +212,7 @@ fn tag(line: &str) -> Option<Tag> {
 fn expect_exactly(indexer: &Indexer<'_>, kept: &BTreeSet<Tag>) {
     let (mut count, mut changed) = (0, Instant::now());
     loop {
-        let found = indexer.everything().unwrap();
+        let found = everything(indexer).unwrap();
         let twice: Vec<_> = found.iter().filter(|(_, times)| **times > 1).take(3).collect();
         assert!(twice.is_empty(), "more than once: {twice:?}");
         let strange: Vec<_> = found.keys().filter(|tag| !kept.contains(*tag)).take(3).collect();
@@ -288,49 +231,14 @@ fn expect_exactly(indexer: &Indexer<'_>, kept: &BTreeSet<Tag>) {
     }
 }
 
-/// The indexer's container on node 1, asked as people ask it: with TLS, its authority, and the password.
-struct Indexer<'a> {
-    swarm: &'a Cluster,
-    container: String,
-    /// The folder of the secrets.
-    secrets: String,
-}
-
-impl Indexer<'_> {
-    /// POST of JSON, by curl in the container's network.
-    fn post(&self, path: &str, body: &Value) -> Result<Value, String> {
-        let password = fs::read_to_string(format!("{}/password", self.secrets)).map_err(|error| error.to_string())?;
-        let mut curl = Command::new("curl");
-        curl.args(["--silent", "--show-error", "--fail-with-body", "--cacert", &format!("{}/ca.pem", self.secrets)]);
-        curl.args(["--user", &format!("weir:{}", password.trim_end()), "--header", "Content-Type: application/json"]);
-        curl.args(["--data", &body.to_string(), &format!("https://localhost:9200{path}")]);
-        let output = self.swarm.inside(1, &self.container, || curl.output().map_err(|error| error.to_string()))?;
-        if !output.status.success() {
-            let said = [output.stderr, output.stdout].concat();
-            return Err(format!("POST {path}: {}", String::from_utf8_lossy(&said)));
-        }
-        serde_json::from_slice(&output.stdout).map_err(|error| format!("POST {path}: {error}"))
-    }
-
-    /// Every numbered line of the index, and how often it is there.
-    fn everything(&self) -> Result<BTreeMap<Tag, u32>, String> {
-        let query = json!({"match": {"message": WORD}});
-        let query = json!({"size": 10_000, "sort": ["_doc"], "_source": ["message"], "query": query});
-        let mut page = self.post("/logs-weir/_search?scroll=1m", &query)?;
-        let mut found = BTreeMap::new();
-        loop {
-            let hits = page["hits"]["hits"].as_array().ok_or("no hits in the answer")?;
-            if hits.is_empty() {
-                return Ok(found);
-            }
-            for hit in hits {
-                let message = hit["_source"]["message"].as_str().unwrap_or_default();
-                let tag = tag(message).ok_or_else(|| format!("a line without its mark: {message:?}"))?;
-                *found.entry(tag).or_default() += 1;
-            }
-            page = self.post("/_search/scroll", &json!({"scroll": "1m", "scroll_id": page["_scroll_id"]}))?;
-        }
-    }
+/// Every numbered line of the index, and how often it is there.
+fn everything(indexer: &Indexer<'_>) -> Result<BTreeMap<Tag, u32>, String> {
+    let (mut found, mut strange) = (BTreeMap::new(), None);
+    indexer.messages(WORD, |message| match tag(message) {
+        Some(tag) => *found.entry(tag).or_default() += 1,
+        None => strange = Some(message.to_owned()),
+    })?;
+    strange.map_or(Ok(found), |message| Err(format!("a line without its mark: {message:?}")))
 }
 
 /// The most that each role took, as its engine says.

@@ -1,8 +1,7 @@
 //! What the whole-system tests are made of: `say` tells the person who waits, `http` asks weir, `weir` starts and
 //! kills its roles, `beats` speaks Lumberjack by hand, `docker` runs an engine and containers of our own,
-//! `cluster` several machines that are a swarm, `images` makes weir's own, `corpus` makes the lines with their known
-//! truth, `writers` are containers that write them,
-//! `found` compares the index with it.
+//! `cluster` several machines that are a swarm, `stack` weir's stack on it, `images` makes weir's own, `corpus` makes the
+//! lines with their known truth, `writers` are containers that write them, `found` compares the index with it.
 
 pub mod beats;
 pub mod cluster;
@@ -12,6 +11,7 @@ pub mod found;
 pub mod http;
 pub mod images;
 pub mod say;
+pub mod stack;
 pub mod weir;
 pub mod writers;
 

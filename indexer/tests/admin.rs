@@ -133,3 +133,28 @@ fn credentials_come_before_everything() {
     let wrong = format!("Basic {}", weir_indexer::base64::encode(b"me:secreT"));
     server.client().send("GET", "/", "", &[("authorization", &wrong)]).error(401, "security_exception");
 }
+
+#[test]
+fn upkeep_is_answered_and_parts_are_shown() {
+    let server = Server::start();
+    let document = r#"{"message":"a line","log":{"level":"error"},"took":5}"#;
+    server.put("/u/_doc/1?refresh=true", document).expect(201);
+    for path in ["/_forcemerge?max_num_segments=1", "/u/_forcemerge", "/_cache/clear", "/u/_cache/clear?query=true"] {
+        assert_eq!(server.post(path, "").expect(200)["_shards"]["failed"], 0, "{path}");
+    }
+    server.post("/nothing/_forcemerge", "").error(404, "index_not_found_exception");
+    let fields = server.get("/u/_mapping/field/message*,log.level,none").expect(200);
+    let found = fields["u"]["mappings"].as_object().unwrap();
+    assert_eq!(found.keys().collect::<Vec<_>>(), ["log.level", "message"]);
+    assert_eq!(found["log.level"]["full_name"], "log.level");
+    assert!(found["log.level"]["mapping"]["level"]["type"].is_string(), "{fields}");
+    let table = server.get("/_cat/segments/u?format=json").expect(200);
+    assert_eq!((&table[0]["index"], &table[0]["docs.count"]), (&"u".into(), &"1".into()));
+    let segments = server.get("/u/_segments").expect(200);
+    let shard = &segments["indices"]["u"]["shards"]["0"][0];
+    let only = shard["segments"].as_object().unwrap().values().next().unwrap();
+    assert!(only["num_docs"] == 1 && only["size_in_bytes"].as_u64() > Some(0), "{segments}");
+    let shards = server.get("/_cat/shards?format=json").expect(200);
+    assert_eq!((&shards[0]["state"], &shards[0]["docs"]), (&"STARTED".into(), &"1".into()));
+    assert_eq!(server.get("/_cat/nodes?h=name,master&format=json").expect(200)[0]["name"], "weir");
+}

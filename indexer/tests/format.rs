@@ -4,6 +4,7 @@
 //! With `WEIR_WRITE_FORMAT_FOLDER=DIR` the first test writes such a folder anew. That is for a new layout version, which
 //! gets a folder of its own beside the old one; the old one is never replaced.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -57,12 +58,24 @@ fn lines(from: u64, to: u64) -> String {
 fn settings(folder: &Path) -> Settings {
     Settings {
         data_dir: folder.to_owned(),
-        // A fifth of the budget is the size of a partition, and the reserve is a fiftieth: all of it stays small.
-        max_bytes: Some(Bytes(500_000)),
+        // A tenth of the budget is the size of a partition, and the reserve is a fiftieth: all of it stays small.
+        max_bytes: Some(Bytes(1_000_000)),
         min_free_bytes: Some(Bytes(0)),
         retention_days: 0,
         ..Settings::default()
     }
+}
+
+/// Everything in a folder and beneath it.
+fn names(folder: &Path) -> BTreeSet<PathBuf> {
+    let mut found = BTreeSet::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.path().is_dir() {
+            found.extend(names(&entry.path()));
+        }
+        found.insert(entry.path());
+    }
+    found
 }
 
 /// Fills a folder and leaves it in `kept` as a process that is cut off would.
@@ -92,7 +105,19 @@ fn write(kept: &Path) {
     server.delete("/notes/_doc/gone?refresh=true").expect(200);
     server.put("/notes/_doc/late", r#"{"size":"9","text":"in the journal"}"#).expect(201);
     assert!(statuses(server.post("/_bulk", &lines(COMMITTED, LINES))).iter().all(|status| *status == 201));
-    copy_folder(&server.folder, kept);
+    // A merge may still be running: a process that is cut off leaves all files as they are at one moment.
+    eventually("the files stay the same while they are copied", || {
+        if kept.exists() {
+            std::fs::remove_dir_all(kept).unwrap();
+        }
+        let before = names(&server.folder);
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        let quiet = before == names(&server.folder);
+        if quiet {
+            copy_folder(&server.folder, kept);
+        }
+        quiet && before == names(&server.folder)
+    });
     for leave in ["lock", "reserve"] {
         let _ = std::fs::remove_file(kept.join(leave));
     }

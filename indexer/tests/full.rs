@@ -104,6 +104,8 @@ fn our_own_data_fills_it() {
         }
         least = least.min(free_bytes(&device.path()));
     }
+    // A twentieth of the file system is kept free, whatever is written for what was accepted.
+    assert!(least > 3_000_000, "only {least} bytes were free");
     println!(
         "our own data on 64 MB: {} documents, refused {refused} times, {least} bytes were free at the least",
         position / 10

@@ -386,3 +386,67 @@ fn unique_words_are_found_as_any_other() {
         assert_eq!((found.as_str(), total), (want_found, want_total), "{query}");
     }
 }
+
+#[test]
+fn histograms_of_everything_count_as_those_that_look_at_each_document() {
+    let server = Server::start();
+    let mut body = String::new();
+    for n in 0..900u64 {
+        let (hour, minute, second) = (n * 17 / 3600, n * 17 / 60 % 60, n * 17 % 60);
+        body.push_str(&json!({"index": {"_index": "logs-h", "_id": n.to_string()}}).to_string());
+        let at = format!("2026-11-20T{:02}:{minute:02}:{second:02}.{:03}Z", 5 + hour, n * 7 % 1000);
+        body.push_str(&format!("\n{}\n", json!({"@timestamp": at, "n": n, "message": "a line"})));
+        if n % 300 == 299 {
+            // Several segments.
+            assert_eq!(server.post("/_bulk?refresh=true", &body).json()["errors"], json!(false));
+            body.clear();
+        }
+    }
+    let steps = [
+        json!({"fixed_interval": "1m"}),
+        json!({"fixed_interval": "7m", "offset": "+90s"}),
+        json!({"fixed_interval": "90s"}),
+        json!({"fixed_interval": "1500ms"}),
+        json!({"fixed_interval": "1h", "time_zone": "+05:30"}),
+        json!({"calendar_interval": "hour", "time_zone": "Europe/Berlin"}),
+    ];
+    let ranges = [
+        json!({"match_all": {}}),
+        json!({"range": {"@timestamp": {"gte": "2026-11-20T05:00:00Z", "lt": "2026-11-21T00:00:00Z"}}}),
+        // Takes some segments whole, and of one a part.
+        json!({"range": {"@timestamp": {"gte": "2026-11-20T05:30:10Z", "lt": "2026-11-21T00:00:00Z"}}}),
+    ];
+    let compare = |total: u64| {
+        for (step, range) in steps.iter().flat_map(|step| ranges.iter().map(move |range| (step, range))) {
+            let mut histogram = step.clone();
+            histogram["field"] = json!("@timestamp");
+            let plain = json!({"h": {"date_histogram": histogram}});
+            // With something beneath its buckets, every document is looked at.
+            let mut each = plain.clone();
+            each["h"]["aggs"] = json!({"m": {"max": {"field": "n"}}});
+            let ask = |aggs: &Value| {
+                search(&server, json!({"size": 0, "track_total_hits": true, "query": range, "aggs": aggs}))
+            };
+            let (looked, first, second) = (ask(&each), ask(&plain), ask(&plain));
+            let counts = |answer: &Value| -> Vec<(i64, u64)> {
+                let buckets = answer["aggregations"]["h"]["buckets"].as_array().unwrap();
+                let of = |bucket: &Value| (bucket["key"].as_i64().unwrap(), bucket["doc_count"].as_u64().unwrap());
+                buckets.iter().map(of).collect()
+            };
+            assert_eq!(counts(&looked), counts(&first), "{step} {range}");
+            assert_eq!(counts(&looked), counts(&second), "{step} {range}");
+            let all: u64 = counts(&first).iter().map(|(_, count)| count).sum();
+            for answer in [&looked, &first, &second] {
+                assert_eq!(answer["hits"]["total"]["value"], json!(all), "{step} {range}");
+            }
+            assert!(*range != ranges[0] || all == total, "{all} of {total}");
+        }
+    };
+    compare(900);
+    // What is deleted is in no table.
+    for id in ["3", "4", "400", "899"] {
+        server.client().send("DELETE", &format!("/logs-h/_doc/{id}"), "", &[]).expect(200);
+    }
+    server.post("/logs-h/_refresh", "").expect(200);
+    compare(896);
+}

@@ -87,6 +87,11 @@ const RIGHTS: &[(&str, &str, Right)] = &[
     ("GET", "/_cat/count*", Right::Read),
     ("GET", "/_cat/health", Right::Read),
     ("GET", "/_cat/aliases*", Right::Read),
+    ("GET", "/_cat/shards*", Right::Read),
+    ("GET", "/_cat/segments*", Right::Read),
+    ("GET", "/_cat/nodes", Right::Read),
+    ("GET", "/_segments", Right::Read),
+    ("GET", "/{index}/_segments", Right::Read),
     ("GET", "/_nodes*", Right::Read),
     ("GET", "/api/*", Right::Read),
     // Pipeline files may hold what readers are not to see.

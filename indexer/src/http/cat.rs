@@ -25,7 +25,7 @@ pub static ENDPOINTS: &[Endpoint] = &[
     },
 ];
 
-const PARAMS: &[&str] = &[
+pub(super) const PARAMS: &[&str] = &[
     "v",
     "h",
     "s",
@@ -42,7 +42,7 @@ const PARAMS: &[&str] = &[
 ];
 
 /// A column: name, short names, what it says.
-struct Column {
+pub(super) struct Column {
     name: &'static str,
     short: &'static [&'static str],
     about: &'static str,
@@ -53,7 +53,7 @@ struct Column {
     spare: bool,
 }
 
-const fn left(name: &'static str, short: &'static [&'static str], about: &'static str) -> Column {
+pub(super) const fn left(name: &'static str, short: &'static [&'static str], about: &'static str) -> Column {
     Column { name, short, about, right: false, usual: true, spare: false }
 }
 
@@ -65,12 +65,12 @@ const fn hidden(name: &'static str, short: &'static [&'static str], about: &'sta
     Column { name, short, about, right: true, usual: false, spare: false }
 }
 
-const fn right(name: &'static str, short: &'static [&'static str], about: &'static str) -> Column {
+pub(super) const fn right(name: &'static str, short: &'static [&'static str], about: &'static str) -> Column {
     Column { name, short, about, right: true, usual: true, spare: false }
 }
 
 /// Rows of cells, in the order of the columns.
-fn table(call: &Call, columns: &[Column], mut rows: Vec<Vec<String>>) -> Result<Reply> {
+pub(super) fn table(call: &Call, columns: &[Column], mut rows: Vec<Vec<String>>) -> Result<Reply> {
     if call.query.flag("help")? == Some(true) {
         let name = columns.iter().map(|column| column.name.len()).max().unwrap_or(0);
         let short = columns.iter().map(|column| column.short.join(",").len()).max().unwrap_or(0);
@@ -183,7 +183,7 @@ fn table(call: &Call, columns: &[Column], mut rows: Vec<Vec<String>>) -> Result<
 }
 
 /// Bytes as `_cat` shows them: `1.2mb`, or a number in the unit that `bytes` asks for.
-fn bytes(call: &Call, bytes: u64) -> Result<String> {
+pub(super) fn bytes(call: &Call, bytes: u64) -> Result<String> {
     let unit = |unit: u64| Ok((bytes / unit).to_string());
     match call.query.text("bytes") {
         Some("b") => unit(1),

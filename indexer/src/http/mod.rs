@@ -24,6 +24,7 @@ mod denied;
 pub mod doc;
 mod explain;
 mod field_caps;
+mod field_mapping;
 mod indices;
 mod legacy_template;
 mod mixed;
@@ -39,6 +40,7 @@ mod snapshot;
 mod stats;
 mod status;
 mod update;
+mod upkeep;
 mod validate;
 
 use std::future::Future;
@@ -70,10 +72,12 @@ pub static ENDPOINTS: &[&[Endpoint]] = &[
     cluster::ENDPOINTS,
     cluster_settings::ENDPOINTS,
     cat::ENDPOINTS,
+    upkeep::ENDPOINTS,
     search::ENDPOINTS,
     explain::ENDPOINTS,
     scroll::ENDPOINTS,
     field_caps::ENDPOINTS,
+    field_mapping::ENDPOINTS,
     validate::ENDPOINTS,
     analyze::ENDPOINTS,
     data_stream::ENDPOINTS,

@@ -17,4 +17,5 @@ mod slice;
 pub mod sort;
 pub mod source;
 pub mod state;
+pub mod summary;
 pub mod top;

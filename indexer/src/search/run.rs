@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use tantivy::columnar::Cardinality;
-use tantivy::query::{BooleanQuery, ConstScoreQuery, EnableScoring, Occur, Scorer, Weight};
+use tantivy::query::{AllScorer, BooleanQuery, ConstScoreQuery, EnableScoring, Occur, Scorer, Weight};
 use tantivy::{COLLECT_BLOCK_BUFFER_LEN, DocId, DocSet, SegmentReader, TERMINATED};
 
 use super::budget::Budget;
@@ -379,7 +379,17 @@ impl<'a> Search<'a> {
         };
         let zeros = [0u32; COLLECT_BLOCK_BUFFER_LEN];
         let (mut total, mut seen, mut terminated) = (0, self.seen, false);
-        self.blocks(place.reader, weight, 0, place.reader.max_doc(), |_, mut docs, mut scores| {
+        let mut until = place.reader.max_doc();
+        let only_counts = self.wanted == 0
+            && !self.scores
+            && filter.is_none()
+            && request.terminate_after.is_none()
+            && !globals.contains(&true);
+        if only_counts && weight.scorer(place.reader, 1.0)?.is::<AllScorer>() && collectors.count_all() {
+            total = u64::from(place.reader.num_docs());
+            until = 0;
+        }
+        self.blocks(place.reader, weight, 0, until, |_, mut docs, mut scores| {
             if let Some(most) = request.terminate_after {
                 let left = most.saturating_sub(seen) as usize;
                 if docs.len() >= left {

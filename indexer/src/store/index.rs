@@ -204,6 +204,25 @@ impl Index {
         counts
     }
 
+    /// Its segments, oldest partition first.
+    pub fn segment_list(&self) -> Vec<SegmentInfo> {
+        let mut found = Vec::new();
+        for partition in self.partitions() {
+            let sizes = partition.segment_bytes();
+            for segment in partition.searcher().segment_readers() {
+                let id = segment.segment_id();
+                found.push(SegmentInfo {
+                    name: format!("_{}", id.short_uuid_string()),
+                    generation: partition.number,
+                    documents: segment.num_docs(),
+                    deleted: segment.num_deleted_docs(),
+                    bytes: sizes.get(&id.uuid_string()).copied().unwrap_or(0),
+                });
+            }
+        }
+        found
+    }
+
     /// Searches, look-ups by id and refreshes since the start, and documents that were ever given an arrival number.
     pub fn asked(&self) -> (u64, u64, u64, u64) {
         let read = |number: &AtomicU64| number.load(Ordering::Relaxed);
@@ -329,6 +348,20 @@ pub fn check_name(name: &str) -> Result<()> {
     Err(Error::new(400, "invalid_index_name_exception", format!("Invalid index name [{name}], {problem}"))
         .with("index_uuid", json!("_na_"))
         .with("index", json!(name)))
+}
+
+/// A segment as searches see it.
+pub struct SegmentInfo {
+    /// Beginning of its id.
+    pub name: String,
+    /// Number of its partition.
+    pub generation: u32,
+    /// Living documents.
+    pub documents: u32,
+    /// Deleted documents that are still in its files.
+    pub deleted: u32,
+    /// Of its files.
+    pub bytes: u64,
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ use super::decide::Op;
 use super::document::{Batch, Doc, Identity, Scalar, Target};
 use super::flow::Flow;
 use super::freeze::{self, FrozenIndex};
+use super::guard::{Guard, MERGE_BYTES_MAX, RoomyMerges};
 use super::index::Index;
 use super::lookup::Which;
 use super::marks::Marks;
@@ -198,7 +199,7 @@ impl Indexing {
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(Work::Stop) | Err(RecvTimeoutError::Disconnected) => break,
             }
-            if ticked.elapsed() >= TICK {
+            if ticked.elapsed() >= TICK || self.shared.guard.is_due() {
                 self.tick();
                 ticked = Instant::now();
             }
@@ -305,7 +306,7 @@ impl Indexing {
         }
         let heap = self.shared.config.writer_heap_bytes;
         if let Some(shard) = self.shards.get_mut(&uid) {
-            shard.writer = Some(writer(&shard.open, heap)?);
+            shard.writer = Some(writer(&shard.open, heap, &self.shared.guard)?);
         }
         Ok(())
     }
@@ -361,7 +362,7 @@ impl Indexing {
         let removals = std::mem::take(&mut shard.removals);
         if !removals.is_empty() {
             self.sieve.wait_for(uid);
-            remove_from_closed(shard, &removals, &fields)?;
+            remove_from_closed(shard, &removals, &fields, &self.shared.guard)?;
         }
         if shard.index.is_unsaved() {
             shard.index.save()?;
@@ -521,6 +522,7 @@ impl Indexing {
 
     /// Counts the bytes of everything.
     fn measure(&mut self) {
+        let begun = self.shared.guard.begin_measuring();
         for shard in self.shards.values_mut() {
             if shard.writer.is_some() || shard.stale {
                 shard.open.measure();
@@ -535,8 +537,11 @@ impl Indexing {
         let aside = ["damaged", "restoring"]
             .map(|name| super::partition::folder_bytes(&self.shared.config.data_dir.join(name)));
         let aside = aside.iter().sum::<u64>() + freeze::held_bytes(&self.shared.config.data_dir);
-        let used = partitions + aside + self.shared.journal_bytes.load(Ordering::Relaxed);
-        self.shared.guard.measured(used);
+        let journal = self.shared.journal_bytes.load(Ordering::Relaxed);
+        let used = partitions + aside + journal;
+        let written = self.shards.values().filter(|shard| shard.writer.is_some());
+        let merging: u64 = written.map(|shard| shard.open.bytes().min(MERGE_BYTES_MAX)).sum();
+        self.shared.guard.measured(begun, used, journal + merging);
         self.shared.counters.disk_bytes.set(i64::try_from(used).unwrap_or(i64::MAX));
         if let Err(error) = self.shared.guard.keep_reserve() {
             tracing::debug!(%error, "no reserve");
@@ -586,7 +591,11 @@ impl Indexing {
                 match self.verdict(&index, &partition, age) {
                     Ok(Verdict::Drop) => "retention",
                     Ok(verdict) => {
-                        if let Some(query) = sieve::query(&verdict, &self.shared.fields).filter(|_| sieves) {
+                        if let Some(query) = sieve::query(&verdict, &self.shared.fields)
+                            && sieves
+                            // It is written anew before the old files go.
+                            && self.shared.guard.has_room(partition.bytes())
+                        {
                             self.sieve.begin(&index, &partition, query);
                         }
                         continue;
@@ -636,7 +645,7 @@ impl Indexing {
     }
 }
 
-fn writer(partition: &Partition, heap: usize) -> tantivy::Result<IndexWriter<Doc>> {
+fn writer(partition: &Partition, heap: usize, guard: &Arc<Guard>) -> tantivy::Result<IndexWriter<Doc>> {
     let options =
         IndexWriterOptions::builder().num_worker_threads(1).num_merge_threads(1).memory_budget_per_thread(heap).build();
     let writer: IndexWriter<Doc> = partition.index.writer_with_options(options)?;
@@ -646,12 +655,13 @@ fn writer(partition: &Partition, heap: usize) -> tantivy::Result<IndexWriter<Doc
     policy.set_min_layer_size(MERGE_LAYER_DOCS_MIN);
     policy.set_level_log_size(MERGE_LEVEL_LOG);
     policy.set_del_docs_ratio_before_merge(MERGE_DELETED_RATIO);
-    writer.set_merge_policy(Box::new(policy));
+    let folder = partition.folder.clone();
+    writer.set_merge_policy(Box::new(RoomyMerges { guard: Arc::clone(guard), folder, policy }));
     Ok(writer)
 }
 
 /// Removes documents from the partitions that are no longer written.
-fn remove_from_closed(shard: &Shard, removals: &[Which], fields: &Fields) -> tantivy::Result<()> {
+fn remove_from_closed(shard: &Shard, removals: &[Which], fields: &Fields, guard: &Arc<Guard>) -> tantivy::Result<()> {
     let partitions = shard.index.partitions();
     let mut asked: HashSet<Vec<u8>> = HashSet::new();
     let removals: Vec<&Which> =
@@ -668,7 +678,7 @@ fn remove_from_closed(shard: &Shard, removals: &[Which], fields: &Fields) -> tan
         if concerned.is_empty() {
             continue;
         }
-        let mut writer = writer(closed, 15_000_000)?;
+        let mut writer = writer(closed, 15_000_000, guard)?;
         for query in concerned {
             writer.delete_query(query)?;
         }

@@ -1,5 +1,6 @@
 //! Finding the one document that has an id, in what searches see.
 
+use tantivy::columnar::{Column, StrColumn};
 use tantivy::schema::IndexRecordOption;
 use tantivy::{DocAddress, DocSet as _, Searcher, SegmentReader, TERMINATED, Term};
 
@@ -95,20 +96,42 @@ fn has_other_id(segment: &SegmentReader, doc: u32) -> tantivy::Result<bool> {
     Ok(positioned || columns.str("_id")?.is_some_and(|column| column.ords().first(doc).is_some()))
 }
 
-/// The id of a document, put together from its columns.
-pub(crate) fn id_of(segment: &SegmentReader, doc: u32, salt: u64) -> tantivy::Result<String> {
-    let columns = segment.fast_fields();
-    let number =
-        |name: &str| Ok::<_, tantivy::TantivyError>(columns.column_opt::<u64>(name)?.and_then(|c| c.first(doc)));
-    if let Some(source) = number("_src")? {
-        return Ok(id::position(source, number("_pos")?.unwrap_or(0), number("_sub")?.unwrap_or(0)));
+/// The columns of a segment that ids are put together from, opened once for many documents.
+pub(crate) struct Ids {
+    source: Option<Column<u64>>,
+    start: Option<Column<u64>>,
+    sub: Option<Column<u64>>,
+    given: Option<StrColumn>,
+    seq: Option<Column<u64>>,
+    salt: u64,
+}
+
+impl Ids {
+    pub(crate) fn open(segment: &SegmentReader, salt: u64) -> tantivy::Result<Self> {
+        let columns = segment.fast_fields();
+        Ok(Self {
+            source: columns.column_opt("_src")?,
+            start: columns.column_opt("_pos")?,
+            sub: columns.column_opt("_sub")?,
+            given: columns.str("_id")?,
+            seq: columns.column_opt("_seq")?,
+            salt,
+        })
     }
-    if let Some(column) = columns.str("_id")?
-        && let Some(ord) = column.ords().first(doc)
-    {
-        let mut text = String::new();
-        column.ord_to_str(ord, &mut text)?;
-        return Ok(text);
+
+    /// The id of a document.
+    pub(crate) fn of(&self, doc: u32) -> tantivy::Result<String> {
+        let number = |column: &Option<Column<u64>>| column.as_ref().and_then(|column| column.first(doc));
+        if let Some(source) = number(&self.source) {
+            return Ok(id::position(source, number(&self.start).unwrap_or(0), number(&self.sub).unwrap_or(0)));
+        }
+        if let Some(given) = &self.given
+            && let Some(ord) = given.ords().first(doc)
+        {
+            let mut text = String::new();
+            given.ord_to_str(ord, &mut text)?;
+            return Ok(text);
+        }
+        Ok(id::arrival(self.salt, number(&self.seq).unwrap_or(0)))
     }
-    Ok(id::arrival(salt, number("_seq")?.unwrap_or(0)))
 }

@@ -64,7 +64,7 @@ use weir_daemon::{Counter, Gauge, Health, Metrics};
 
 pub use catalog::{Chosen, INDICES_MAX};
 pub use decide::Outcome;
-pub use index::{Index, check_name};
+pub use index::{Index, SegmentInfo, check_name};
 pub(crate) use lines::Lines;
 pub use narrow::Narrow;
 pub use request::{Action, Condition, Defaults, Kind, Request, Target};
@@ -86,6 +86,7 @@ use sequencer::{Message, Sequencer};
 use crate::error::{Error, Result};
 use crate::journal::{Disk, Folder, Journal};
 use crate::schema::{self, Fields, schema};
+use crate::search::summary::Summaries;
 use crate::settings::Config;
 
 /// Version of the layout above. The partitions of version 1 have another schema (see `schema`) and stay as they are;
@@ -128,7 +129,8 @@ pub(crate) struct Shared {
     pub(crate) fields: Fields,
     pub(crate) health: Health,
     pub(crate) counters: Counters,
-    pub(crate) guard: Guard,
+    pub(crate) guard: Arc<Guard>,
+    pub(crate) summaries: Arc<Summaries>,
     pub(crate) flow: Arc<Flow>,
     pub(crate) disk: Arc<dyn Disk>,
     /// Journal records up to here are committed everywhere.
@@ -199,7 +201,7 @@ impl Store {
         let (indices_folder, journal_folder) = (folder.join("indices"), folder.join("journal"));
         fs::create_dir_all(&indices_folder)?;
         fs::create_dir_all(&journal_folder)?;
-        let guard = Guard::new(config, partition::folder_bytes(folder))?;
+        let guard = Arc::new(Guard::new(config, partition::folder_bytes(folder))?);
         guard.release_reserve();
         freeze::thaw_all(folder);
         match fs::remove_dir_all(folder.join("restoring")) {
@@ -214,6 +216,7 @@ impl Store {
             health: health.clone(),
             counters: Counters::new(metrics),
             guard,
+            summaries: Arc::default(),
             flow: Arc::new(Flow::default()),
             disk: Arc::clone(&disk),
             trimmable: AtomicU64::new(0),
@@ -314,6 +317,7 @@ impl Store {
                     filter: filter.clone(),
                     only: None,
                     salt: index.salt,
+                    summaries: Arc::clone(&self.shared.summaries),
                     gone: Arc::clone(&partition.gone),
                 });
             }
@@ -716,6 +720,7 @@ impl Store {
             filter: None,
             only: None,
             salt: index.salt,
+            summaries: Arc::clone(&self.shared.summaries),
             gone: Arc::default(),
         };
         let (source, routing) = (part.source(found.address)?, part.routing(found.address)?);

@@ -9,6 +9,7 @@
 //!
 //! It says: everything of this index up to journal record `<record>` is in, and these are the marks of that moment.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -220,6 +221,11 @@ impl Partition {
         self.bytes.load(Ordering::Relaxed)
     }
 
+    /// Bytes of each segment's files, by its id.
+    pub(crate) fn segment_bytes(&self) -> HashMap<String, u64> {
+        segment_bytes(&self.folder)
+    }
+
     /// Measures the bytes on disk.
     pub(crate) fn measure(&self) -> u64 {
         let bytes = folder_bytes(&self.folder);
@@ -246,6 +252,18 @@ fn mend_managed(folder: &Path) {
     if let Err(error) = written {
         tracing::error!(file = %path.display(), %error, "it cannot be written");
     }
+}
+
+/// Bytes of the files of each segment in a partition's folder, by its id, after which they are named.
+pub(crate) fn segment_bytes(folder: &Path) -> HashMap<String, u64> {
+    let mut sizes = HashMap::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let id = name.split('.').next().unwrap_or_default();
+        // What vanishes meanwhile has none.
+        *sizes.entry(id.to_owned()).or_default() += entry.metadata().map_or(0, |metadata| metadata.len());
+    }
+    sizes
 }
 
 /// Bytes of the files in a folder and beneath it. Files that vanish meanwhile count as nothing.

@@ -173,6 +173,8 @@ impl Sequencer {
         let mut head = Vec::with_capacity(32 + ops.len() * 24);
         record::encode(now_ms, &indices, &entries, &ops, &mut head);
         self.journal.append(&head, text.as_bytes()).map_err(|error| self.broken(&error))?;
+        self.shared.journal_bytes.store(self.journal.bytes(), Ordering::Relaxed);
+        self.shared.guard.journalled();
         self.shared.counters.documents.add(entries.len() as u64);
         let mappings = targets.iter().map(|target| Arc::clone(&target.mapping)).collect();
         let share = None;
@@ -262,6 +264,8 @@ impl Sequencer {
             tracing::warn!(%error, "a journal segment cannot be removed");
         }
         self.shared.journal_bytes.store(self.journal.bytes(), Ordering::Relaxed);
+        // Also what was all known already, and got no record.
+        self.shared.guard.journalled();
         let now_ms = super::now_ms();
         let config = &self.shared.config;
         for shard in self.shards.values_mut() {

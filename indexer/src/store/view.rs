@@ -13,6 +13,7 @@ use crate::error::Result;
 use crate::mapping::Mapping;
 use crate::query::Query;
 use crate::schema::{self, Fields, schema};
+use crate::search::summary::Summaries;
 
 /// How an index expression is read, by the query parameters of the same names.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +54,8 @@ pub struct PartitionView {
     pub(crate) only: Option<Arc<Query>>,
     /// Mixed into the ids that weir gives.
     pub(crate) salt: u64,
+    /// Histograms of whole segments.
+    pub(crate) summaries: Arc<Summaries>,
     /// Its partition was dropped.
     pub(crate) gone: Arc<AtomicBool>,
 }
@@ -78,6 +81,7 @@ impl View {
             filter: part.filter.clone(),
             only: part.only.clone(),
             salt: part.salt,
+            summaries: Arc::clone(&part.summaries),
             gone: Arc::clone(&part.gone),
         });
         Ok(Some(Self { parts: parts.collect() }))
@@ -96,6 +100,7 @@ impl PartitionView {
             filter: None,
             only: None,
             salt: 0,
+            summaries: Arc::default(),
             gone: Arc::default(),
         }
     }
@@ -122,10 +127,18 @@ impl PartitionView {
     /// # Errors
     /// 500 when a column is damaged.
     pub fn ids(&self, addresses: &[DocAddress]) -> Result<Vec<String>> {
-        let id = |address: &DocAddress| {
-            Ok(lookup::id_of(self.searcher.segment_reader(address.segment_ord), address.doc_id, self.salt)?)
-        };
-        addresses.iter().map(id).collect()
+        let mut opened: Option<(u32, lookup::Ids)> = None;
+        let mut found = Vec::with_capacity(addresses.len());
+        for address in addresses {
+            let segment = address.segment_ord;
+            let ids = match opened.take() {
+                Some((ord, ids)) if ord == segment => ids,
+                _ => lookup::Ids::open(self.searcher.segment_reader(segment), self.salt)?,
+            };
+            found.push(ids.of(address.doc_id)?);
+            opened = Some((segment, ids));
+        }
+        Ok(found)
     }
 
     /// Where the `_routing` of a segment's documents is, if any has one.

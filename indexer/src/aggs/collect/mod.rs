@@ -66,6 +66,12 @@ impl Scores<'_> {
 pub trait Collector {
     /// Counts documents (not falling); `ords[i]` is the parent's bucket of `docs[i]`.
     fn collect(&mut self, ords: &[u32], docs: &[DocId], scores: Scores) -> Result<(), Refusal>;
+    /// Whether [`count_all`](Self::count_all) can stand for collecting every document of the segment into one bucket.
+    fn knows_all(&mut self) -> bool {
+        false
+    }
+    /// Counts every document of the segment by what is known of it. Only after [`knows_all`](Self::knows_all) said so.
+    fn count_all(&mut self) {}
     /// The parts for the parent's buckets `0..parents`.
     fn finish(self: Box<Self>, parents: usize) -> Result<Vec<Partial>, Refusal>;
 }
@@ -91,6 +97,15 @@ impl<'a> Collectors<'a> {
             return Ok(());
         }
         self.0.iter_mut().flatten().try_for_each(|c| c.collect(ords, docs, scores))
+    }
+
+    /// Counts all documents of the segment without looking at each of them, where that can be done.
+    pub fn count_all(&mut self) -> bool {
+        let known = !self.is_empty() && self.0.iter_mut().flatten().all(|c| c.knows_all());
+        if known {
+            self.0.iter_mut().flatten().for_each(|c| c.count_all());
+        }
+        known
     }
 
     /// For each bucket the parts of all of them.

@@ -1,5 +1,7 @@
 //! Buckets by one value: terms and histograms.
 
+use std::sync::Arc;
+
 use tantivy::DocId;
 use tantivy::columnar::MonotonicallyMappableToU64;
 
@@ -11,6 +13,7 @@ use crate::query::Refusal;
 use crate::query::plan::pattern;
 use crate::search::budget::Budget;
 use crate::search::columns::{Kind as ColumnKind, Values};
+use crate::search::summary::Table;
 use crate::time::rounding::Rounding;
 
 /// A table by value alone may have so many places: beyond it a hash table is used.
@@ -57,6 +60,9 @@ pub struct Terms<'a> {
     budget: &'a Budget,
     sub_ords: Vec<u32>,
     sub_docs: Vec<DocId>,
+    segment: &'a Segment<'a>,
+    /// Of the whole segment, where that was asked for.
+    summary: Option<Arc<Table>>,
 }
 
 impl<'a> Terms<'a> {
@@ -94,6 +100,8 @@ impl<'a> Terms<'a> {
             budget: s.budget,
             sub_ords: Vec::new(),
             sub_docs: Vec::new(),
+            segment: s,
+            summary: None,
         })
     }
 
@@ -151,19 +159,23 @@ impl<'a> Terms<'a> {
         Ok(out)
     }
 
-    /// Counts documents by the place of their one value, when that is all there is to do.
-    fn count(&mut self, ords: &[u32], docs: &[DocId]) -> bool {
-        let Terms { input, by, dense, base, tally, .. } = self;
-        let [Values { column, .. }] = &input.columns[..] else { return false };
-        let plain = !dense.is_empty()
+    /// Whether every document has one value, and its place is all there is to it.
+    fn is_plain(&self) -> bool {
+        let [Values { column, .. }] = &self.input.columns[..] else { return false };
+        !self.dense.is_empty()
             && self.subs.is_empty()
             && self.choose.takes_all()
             && self.hard == (f64::NEG_INFINITY, f64::INFINITY)
             && column.get_cardinality() == tantivy::columnar::Cardinality::Full
-            && ords.iter().all(|parent| *parent == 0);
-        if !plain {
+    }
+
+    /// Counts documents by the place of their one value, when that is all there is to do.
+    fn count(&mut self, ords: &[u32], docs: &[DocId]) -> bool {
+        if !self.is_plain() || ords.iter().any(|parent| *parent != 0) {
             return false;
         }
+        let Terms { input, by, dense, base, tally, .. } = self;
+        let [Values { column, .. }] = &input.columns[..] else { return false };
         tally.resize(dense.len(), 0);
         input.scratch.resize(docs.len(), 0);
         column.values.get_vals(docs, &mut input.scratch);
@@ -337,6 +349,28 @@ impl Collector for Terms<'_> {
             Ok(())
         })?;
         self.subs.collect(&self.sub_ords, &self.sub_docs, scores)
+    }
+
+    fn knows_all(&mut self) -> bool {
+        let (By::Uniform { step, shift, .. }, [Values { column, kind: ColumnKind::Date }], Some(name)) =
+            (&self.by, &self.input.columns[..], self.input.field.as_ref().and_then(|field| field.column.as_ref()))
+        else {
+            return false;
+        };
+        if !self.is_plain() {
+            return false;
+        }
+        let Segment { part, reader, .. } = self.segment;
+        self.summary = part.summaries.table(reader, name, column, *step, *shift);
+        self.summary.is_some()
+    }
+
+    fn count_all(&mut self) {
+        let (Some(summary), By::Uniform { step, shift, .. }) = (self.summary.take(), &self.by) else { return };
+        self.tally.resize(self.dense.len(), 0);
+        for (nanos, count) in summary.counts() {
+            self.tally[((nanos - shift).div_euclid(*step) - self.base) as usize] += count;
+        }
     }
 
     fn finish(mut self: Box<Self>, parents: usize) -> Result<Vec<Partial>, Refusal> {

@@ -1,0 +1,113 @@
+//! How many documents of a segment have a date in each second or minute: counted when a search first asks for a histogram
+//! of a whole segment, and kept. The next such search reads a small table in the place of a value of each document.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tantivy::SegmentReader;
+use tantivy::columnar::{Cardinality, Column, MonotonicallyMappableToU64};
+use tantivy::index::SegmentId;
+
+/// What tables count by, in nanoseconds, the coarsest first. Any step that is a multiple of one is made of it.
+const GRAINS: [i64; 2] = [60_000_000_000, 1_000_000_000];
+/// Places of a table at most: 18 hours by the second, 45 days by the minute. A larger one would cost more than it saves.
+const PLACES_MAX: i64 = 65_536;
+/// Bytes of all tables. Beyond it they are forgotten, and made anew when they are asked for.
+const BYTES_MAX: usize = 4 * 1024 * 1024;
+/// About what a table takes beside its counts.
+const TABLE_BYTES: usize = 160;
+/// Values that are read in one go.
+const VALUES: usize = 1_024;
+
+/// A segment's living documents by grain of a date.
+#[derive(Debug, PartialEq)]
+pub struct Table {
+    /// Nanoseconds of a grain.
+    grain: i64,
+    /// Number of the first grain since 1970.
+    first: i64,
+    counts: Vec<u32>,
+}
+
+/// Files of a segment never change, and every deletion makes it have fewer documents.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Which {
+    segment: SegmentId,
+    documents: u32,
+    column: String,
+    grain: i64,
+}
+
+/// The tables of a store.
+#[derive(Debug, Default)]
+pub struct Summaries(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    tables: HashMap<Which, Arc<Table>>,
+    bytes: usize,
+}
+
+impl Summaries {
+    /// The table of a column for steps of so many nanoseconds that begin at `shift`. `None` where it would not be exact,
+    /// or not small.
+    pub fn table(
+        &self,
+        reader: &SegmentReader,
+        name: &str,
+        column: &Column<u64>,
+        step: i64,
+        shift: i64,
+    ) -> Option<Arc<Table>> {
+        let grain = GRAINS.into_iter().find(|grain| step % grain == 0 && shift % grain == 0)?;
+        if column.get_cardinality() != Cardinality::Full || column.num_docs() == 0 {
+            return None;
+        }
+        let place = |raw: u64| i64::from_u64(raw).div_euclid(grain);
+        let (first, last) = (place(column.min_value()), place(column.max_value()));
+        let places = last - first + 1;
+        if places > PLACES_MAX.min(i64::from(reader.max_doc())) {
+            return None;
+        }
+        let segment = reader.segment_id();
+        let which = Which { segment, documents: reader.num_docs(), column: name.to_owned(), grain };
+        if let Some(table) = self.kept().tables.get(&which) {
+            return Some(Arc::clone(table));
+        }
+        // Not under the lock: searches of other segments go on. Two that make the same one make the same.
+        let mut counts = vec![0u32; places as usize];
+        let mut values = [0; VALUES];
+        let alive = reader.alive_bitset();
+        for from in (0..reader.max_doc()).step_by(VALUES) {
+            let values = &mut values[..VALUES.min((reader.max_doc() - from) as usize)];
+            column.values.get_range(u64::from(from), values);
+            for (doc, raw) in (from..).zip(values) {
+                if alive.is_none_or(|alive| alive.is_alive(doc)) {
+                    counts[(place(*raw) - first) as usize] += 1;
+                }
+            }
+        }
+        let table = Arc::new(Table { grain, first, counts });
+        let bytes = TABLE_BYTES + places as usize * size_of::<u32>();
+        let mut kept = self.kept();
+        if kept.bytes + bytes > BYTES_MAX {
+            *kept = Kept::default();
+        }
+        if kept.tables.insert(which, Arc::clone(&table)).is_none() {
+            kept.bytes += bytes;
+        }
+        Some(table)
+    }
+
+    fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    /// Beginning, in nanoseconds, and number of documents of each grain that has some.
+    pub fn counts(&self) -> impl Iterator<Item = (i64, u32)> {
+        let begins = |n: usize| (self.first + n as i64) * self.grain;
+        self.counts.iter().enumerate().filter(|(_, count)| **count > 0).map(move |(n, count)| (begins(n), *count))
+    }
+}

@@ -301,6 +301,20 @@ impl Reader {
     fn save(&mut self) {
         self.registry = Some(self.stream.entry());
     }
+
+    /// Half a second of quiet: everything is read and acknowledged.
+    fn finish(&mut self) {
+        loop {
+            self.look();
+            let moved = self.read();
+            while !self.flying.is_empty() {
+                self.deliver(true);
+            }
+            if !moved {
+                break;
+            }
+        }
+    }
 }
 
 fn run(seed: u64) {
@@ -377,17 +391,7 @@ fn run(seed: u64) {
         }
     }
     writer.complete();
-    // Half a second of quiet, then everything is read and acknowledged.
-    loop {
-        reader.look();
-        let moved = reader.read();
-        while !reader.flying.is_empty() {
-            reader.deliver(true);
-        }
-        if !moved {
-            break;
-        }
-    }
+    reader.finish();
     check(seed, &writer, &reader, &story);
 }
 
@@ -457,4 +461,42 @@ fn random_actions_against_the_model() {
         }
     });
     println!("{seeds} sequences of {ACTIONS} actions hold");
+}
+
+/// Writes lines, lets the shipper look and read `turns` times, truncates, writes more, and has `rotate` take the file away
+/// before the next look.
+fn truncated_unseen(turns: usize, rotate: impl Fn(&mut Writer)) {
+    let folder = tempfile::tempdir().unwrap();
+    let live = folder.path().join("c-json.log");
+    let (mut writer, mut reader) = (Writer::new(live.clone()), Reader::new(live));
+    let mut random = Random(5);
+    (0..12).for_each(|_| writer.line(&mut random));
+    reader.look();
+    (0..turns).for_each(|_| drop(reader.read()));
+    writer.truncate();
+    (0..40).for_each(|_| writer.line(&mut random));
+    rotate(&mut writer);
+    (0..12).for_each(|_| writer.line(&mut random));
+    while writer.open != [false; 2] {
+        writer.line(&mut random);
+    }
+    reader.finish();
+    check(0, &writer, &reader, &[]);
+    assert_eq!(reader.counters.corrupt.get(), 0, "old offsets in new bytes");
+}
+
+#[test]
+fn what_was_truncated_renamed_and_compressed_between_two_looks_is_read_once() {
+    let compressed = |writer: &mut Writer| {
+        writer.rotate(3);
+        writer.compress(false);
+    };
+    for turns in [0, 1] {
+        truncated_unseen(turns, compressed);
+    }
+}
+
+#[test]
+fn what_was_truncated_and_deleted_between_two_looks_is_read_from_its_new_beginning() {
+    truncated_unseen(1, |writer| writer.rotate(1));
 }

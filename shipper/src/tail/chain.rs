@@ -337,12 +337,12 @@ impl Chain {
                 {
                     self.created = counted;
                     self.recount = false;
-                    last.seen = last.seen.max(stat.size);
-                    if stat.size >= last.offset && last.reader.is_some() {
-                        return Ok(Look::Same);
+                    if stat.size < last.seen {
+                        return self.truncated();
                     }
-                    if stat.size < last.offset {
-                        return self.truncated(stat);
+                    last.seen = stat.size;
+                    if last.reader.is_some() {
+                        return Ok(Look::Same);
                     }
                 }
             }
@@ -459,6 +459,9 @@ impl Chain {
 
     /// Takes over what was met: known files get their descriptors, new ones are added in order.
     fn adopt(&mut self, met: Vec<Met>, created: Option<u64>) -> io::Result<Look> {
+        // A file may be truncated, written, renamed and compressed between two looks. What is open has its new bytes,
+        // and so has the copy: both are one new part.
+        let mut look = if self.was_truncated()? { self.truncated()? } else { Look::Same };
         // Files that wait their turn have grown since they were met, and may be compressed by now: their copies are
         // known by what is open here.
         for part in self.parts.iter_mut().filter(|part| part.head.can_grow()) {
@@ -503,7 +506,6 @@ impl Chain {
         for part in &mut self.parts {
             part.live = Some(part.inode) == live_inode;
         }
-        let mut look = Look::Same;
         for (at, met) in met.into_iter().enumerate() {
             if at < fresh {
                 if let Found::Part(index) = known[at] {
@@ -596,27 +598,29 @@ impl Chain {
         Ok(())
     }
 
-    /// The live file has become shorter than what was read of it, or begins with other bytes.
-    fn truncated(&mut self, stat: Stat) -> io::Result<Look> {
+    /// The last file has become shorter than it was, or begins with other bytes: what was not read of the old ones is
+    /// gone, and what is in it now gets positions of its own.
+    fn truncated(&mut self) -> io::Result<Look> {
         let Some(last) = self.parts.back_mut() else { return Ok(Look::Same) };
+        let live = std::mem::take(&mut last.live);
         let lost = last.seen.saturating_sub(last.offset);
         let from = last.base + last.offset;
         last.end = Some(last.offset);
-        last.reader = None;
-        last.live = false;
         // What was read of the old bytes is known; what was written after the last look is not.
         let base = last.base + last.seen.max(last.offset) + JUMP;
-        let file = File::open(&self.live)?;
-        let head = Head::read(&file)?;
+        let file = match last.reader.take() {
+            Some(Reader::Plain(file)) => file,
+            _ => File::open(&self.live)?,
+        };
         let opened = stat_file(&file)?;
-        if opened.inode != stat.inode {
+        if !last.is_inode(opened.inode) {
             // Rotated in the same moment: the next look sees a new file.
             return Ok(Look::Changed);
         }
         let gap = Some(Gap { from, bytes: (lost > 0).then_some(lost), cause: Cause::Truncated });
         self.parts.push_back(Part {
             inode: opened.inode,
-            head,
+            head: Head::read(&file)?,
             base,
             end: None,
             seen: opened.size,
@@ -624,10 +628,17 @@ impl Chain {
             gzip: false,
             offset: 0,
             reader: Some(Reader::Plain(file)),
-            live: true,
+            live,
             spooled: false,
         });
         Ok(Look::Changed)
+    }
+
+    /// Whether the last file, which had the live name at the last look and is open, was truncated since.
+    fn was_truncated(&self) -> io::Result<bool> {
+        let Some(last) = self.parts.back().filter(|last| last.live) else { return Ok(false) };
+        let Some(Reader::Plain(file)) = &last.reader else { return Ok(false) };
+        Ok(stat_file(file)?.size < last.seen || !last.head.fits(file)?)
     }
 
     /// The log's folder (or the plain file) is gone: what is open is read to its end, then the log is finished.
@@ -762,11 +773,8 @@ impl Chain {
         let Some(part) = self.parts.get_mut(self.current) else { return Ok(Look::Same) };
         let Some(Reader::Plain(file)) = &part.reader else { return Ok(Look::Same) };
         if !part.head.fits(file)? {
-            if part.live {
-                let stat = stat_file(file)?;
-                return self.truncated(stat);
-            }
-            return Ok(Look::Same);
+            // Nobody truncates a file that was rotated away; if it happened before, `adopt` saw it.
+            return if part.live { self.truncated() } else { Ok(Look::Same) };
         }
         let known = part.head.tells_copies();
         if part.head.can_grow() && part.seen > u64::from(part.head.len) {

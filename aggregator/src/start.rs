@@ -9,12 +9,13 @@ use weir_daemon::Shutdown;
 
 use crate::Error;
 use crate::input::Additions;
-use crate::input::build::{Input, Kind, ServerTls};
-use crate::input::codec::Codec;
+use crate::input::build::{Input, Kind};
 use crate::input::feed::Feed;
 use crate::input::file::{self, Files};
+use crate::input::http::{self, Http};
+use crate::input::listener::ServerTls;
 use crate::input::stream::{self, Dialect};
-use crate::input::{http, stdin, udp};
+use crate::input::{stdin, udp};
 use crate::receive::Receiver;
 
 /// An input whose ports are bound.
@@ -23,7 +24,7 @@ pub(crate) enum Bound {
     Tcp(TcpListener, Dialect, ServerTls, Additions),
     Udp(UdpSocket, Dialect, Additions),
     Syslog(TcpListener, UdpSocket, Additions),
-    Http(TcpListener, Codec, Option<String>, Additions),
+    Http(TcpListener, Http, ServerTls, Additions),
     File(Files, Additions),
     Stdin(Dialect, Additions),
 }
@@ -51,9 +52,7 @@ pub(crate) async fn bind(inputs: Vec<Input>, beats_port: &TcpListener) -> Result
                 let address = stream.local_addr().unwrap_or(address);
                 Bound::Syslog(stream, listen_udp(address).await?, additions)
             }
-            Kind::Http(address, codec, authorization) => {
-                Bound::Http(listen(address).await?, codec, authorization, additions)
-            }
+            Kind::Http(address, http, tls) => Bound::Http(listen(address).await?, http, tls, additions),
             Kind::File(files) => Bound::File(files, additions),
             Kind::Stdin(dialect) => Bound::Stdin(dialect, additions),
         });
@@ -109,9 +108,9 @@ pub(crate) async fn run(inputs: Vec<Bound>, receiver: &Arc<Receiver>, batch_byte
                 tasks.spawn(udp::serve(socket, Dialect::Syslog, sender, told.clone()));
                 tasks.spawn(feed.run(told));
             }
-            Bound::Http(listener, codec, authorization, additions) => {
+            Bound::Http(listener, http, tls, additions) => {
                 let (feed, sender) = feed(additions);
-                tasks.spawn(http::serve(listener, codec, authorization, sender, told.clone()));
+                tasks.spawn(http::serve(listener, http, tls, sender, told.clone()));
                 tasks.spawn(feed.run(told));
             }
             Bound::File(files, additions) => {

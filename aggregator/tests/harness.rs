@@ -91,6 +91,11 @@ impl Aggregator {
     }
 }
 
+/// A port that was free a moment ago: an input's port is a number in its file.
+pub async fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
+}
+
 /// The folder of shared test data, if it is there.
 pub fn shared() -> Option<PathBuf> {
     let root = std::env::var_os("WEIR_SHARED")

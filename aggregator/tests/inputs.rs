@@ -1,16 +1,11 @@
 //! The inputs besides Beats, as a whole `logstash.conf` has them.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::net::{TcpStream, UdpSocket};
 use weir_aggregator::Settings;
 
 use crate::bulk_server::{BulkServer, Deed};
-use crate::harness::{Aggregator, settings};
-
-/// A port that was free a moment ago: an input's port is a number in its file.
-async fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
-}
+use crate::harness::{Aggregator, free_port, settings};
 
 async fn start(server: &BulkServer, text: &str) -> (Aggregator, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
@@ -126,6 +121,9 @@ async fn an_http_request_is_answered_when_its_events_are_delivered() {
     );
     assert_eq!(post("text/plain", "e\nf", right).await, "HTTP/1.1 200 OK");
     assert_eq!(server.messages("logs-weir"), ["a", "b", "c", "d", "e\nf"]);
+    let first = &documents(&server, 5).await[0];
+    assert_eq!((&first["url"]["path"], &first["http"]["method"]), (&"/".into(), &"POST".into()));
+    assert_eq!(first["host"]["ip"], "127.0.0.1");
     assert_eq!(post("application/json", &" ".repeat((16 << 20) + 1), right).await, "HTTP/1.1 413 Payload Too Large");
     aggregator.stop().await;
 }

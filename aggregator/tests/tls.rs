@@ -3,13 +3,14 @@
 use std::path::Path;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use weir_aggregator::Settings;
 use weir_daemon::tls::{TlsFiles, client_config};
 
 use crate::bulk_server::BulkServer;
-use crate::harness::{Aggregator, settings};
+use crate::harness::{Aggregator, free_port, settings};
 use crate::lumberjack_client::{document, exchange, window};
 
 /// An authority and two certificates of it in `folder`: `ca.pem`, `server.pem`, `client.pem` and their keys.
@@ -81,4 +82,55 @@ async fn a_lumberjack_output_speaks_tls_to_another_aggregator() {
     assert_eq!(server.messages("logs-weir"), ["secret"]);
     first.stop().await;
     last.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn http_and_tcp_inputs_speak_tls_to_clients_with_a_certificate() {
+    let server = BulkServer::start(true).await;
+    let folder = tempfile::tempdir().unwrap();
+    certificates(folder.path());
+    let path = |name: &str| folder.path().join(name);
+    let tls = format!(
+        "ssl_enabled => true ssl_certificate => '{0}/server.pem' ssl_key => '{0}/server.key' \
+         ssl_certificate_authorities => ['{0}/ca.pem'] ssl_client_authentication => required",
+        folder.path().display()
+    );
+    let (http, tcp) = (free_port().await, free_port().await);
+    let inputs = format!("input {{ http {{ port => {http} {tls} }} tcp {{ port => {tcp} {tls} }} }}");
+    std::fs::write(path("logstash.conf"), inputs).unwrap();
+    let pipelines = vec![path("logstash.conf").to_string_lossy().into_owned()];
+    let aggregator = Aggregator::start(Settings { pipelines, ..settings(&server) }).await;
+    let ask = async |port: u16, files: &TlsFiles, text: &str| {
+        let connector = TlsConnector::from(client_config(files).unwrap());
+        let stream = loop {
+            match TcpStream::connect(("127.0.0.1", port)).await {
+                Ok(stream) => break stream,
+                Err(_) => tokio::time::sleep(std::time::Duration::from_millis(5)).await,
+            }
+        };
+        let mut stream = connector.connect("localhost".try_into().unwrap(), stream).await?;
+        stream.write_all(text.as_bytes()).await?;
+        stream.shutdown().await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        Ok::<_, std::io::Error>(answer)
+    };
+    let with =
+        TlsFiles { cert: Some(path("client.pem")), key: Some(path("client.key")), ca: Some(path("ca.pem")), crl: None };
+    let without = TlsFiles { cert: None, key: None, ..with.clone() };
+    let post = |body: &str| {
+        format!("POST /in HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+    };
+    assert!(!ask(http, &without, &post("nobody")).await.is_ok_and(|answer| answer.contains("200")));
+    let answer = ask(http, &with, &post("posted")).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    assert!(!ask(tcp, &without, "nobody\n").await.is_ok_and(|answer| !answer.is_empty()));
+    ask(tcp, &with, "line\n").await.unwrap();
+    while server.documents().len() < 2 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let mut messages = server.messages("logs-weir");
+    messages.sort();
+    assert_eq!(messages, ["line", "posted"], "and nothing of whom nobody knows");
+    aggregator.stop().await;
 }

@@ -1,17 +1,16 @@
 //! From the `input` sections of pipeline files to inputs: one function for each plugin, and the list of them.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::net::SocketAddr;
 
-use weir_daemon::exposure;
-use weir_daemon::tls::{Reloading, TlsFiles, server_config};
+use hyper::StatusCode;
 
 use crate::event::FieldPath;
 use crate::filter::grok_pattern;
 use crate::input::Additions;
 use crate::input::codec::{Codec, MultilineRule};
 use crate::input::file::Files;
+use crate::input::http::Http;
+use crate::input::listener::{ServerTls, address, tls, without_effect};
 use crate::input::stream::Dialect;
 use crate::pipeline::ast::{Literal, Plugin};
 use crate::pipeline::diagnostic::{Diagnostic, Span, nearest};
@@ -23,9 +22,6 @@ use weir_daemon::client::basic;
 /// Limits of one multi-line event, as in Logstash's codec.
 const MULTILINE_LINES_MAX: u64 = 500;
 const MULTILINE_BYTES_MAX: u64 = 10 << 20;
-
-/// TLS of a listener.
-pub(crate) type ServerTls = Option<Arc<Reloading<rustls::ServerConfig>>>;
 
 /// One input, checked, and not started yet.
 pub(crate) struct Input {
@@ -45,13 +41,17 @@ pub(crate) enum Kind {
     Udp(SocketAddr, Dialect),
     /// Syslog over TCP and UDP.
     Syslog(SocketAddr),
-    /// HTTP, with the `Authorization` that requests must carry.
-    Http(SocketAddr, Codec, Option<String>),
+    /// HTTP.
+    Http(SocketAddr, Http, ServerTls),
     /// Files.
     File(Files),
     /// Standard input.
     Stdin(Dialect),
 }
+
+/// What an HTTP input may answer when all went well, as in Logstash.
+const RESPONSE_CODES: [StatusCode; 4] =
+    [StatusCode::OK, StatusCode::CREATED, StatusCode::ACCEPTED, StatusCode::NO_CONTENT];
 
 type Build = fn(&mut Options<'_>, bool) -> Option<Kind>;
 
@@ -114,125 +114,6 @@ fn additions(options: &mut Options<'_>) -> Additions {
         fields.extend(path.map(|path| (path, Template::parse(&value))));
     }
     Additions { pipeline: None, kind, tags, fields }
-}
-
-/// Options of Logstash's that change nothing here; a warning says so.
-fn without_effect(options: &mut Options<'_>, names: &[&'static str], why: &str) {
-    for name in names {
-        if let Some(value) = options.value(name) {
-            let warning = Diagnostic::warning(&value.span, format!("`{name}` has no effect"), why);
-            options.diagnostics.push(warning);
-        }
-    }
-}
-
-/// `host` and `port`. A port that is not said to be reachable from outside is not.
-fn address(
-    options: &mut Options<'_>,
-    default_port: Option<u16>,
-    tls: bool,
-    credentials: bool,
-    insecure: bool,
-) -> Option<SocketAddr> {
-    let host = options.text("host");
-    let port = match (options.whole("port"), default_port) {
-        (Some((port, span)), _) => match u16::try_from(port) {
-            Ok(port) => port,
-            Err(_) => {
-                options.error(&span, format!("{port} is no port"), "0 to 65535");
-                return None;
-            }
-        },
-        (None, Some(port)) => port,
-        (None, None) => {
-            let span = options.span().clone();
-            let message = format!("`{}` needs the option `port`", options.name());
-            options.error(&span, message, "");
-            return None;
-        }
-    };
-    let may_be_open = insecure || (tls && credentials);
-    let (ip, span) = match host {
-        None => {
-            if !may_be_open {
-                let span = options.span().clone();
-                let message = format!("`{}` listens on 127.0.0.1 only", options.name());
-                let hint = "to be reached from other machines it needs TLS and client certificates, or `insecure`";
-                options.diagnostics.push(Diagnostic::warning(&span, message, hint));
-            }
-            let ip = if may_be_open { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
-            (IpAddr::V4(ip), options.span().clone())
-        }
-        Some((text, span)) => match text.parse() {
-            Ok(ip) => (ip, span),
-            Err(_) if text == "localhost" => (IpAddr::V4(Ipv4Addr::LOCALHOST), span),
-            Err(_) => {
-                options.error(&span, format!("{text:?} is no IP address"), "such as 0.0.0.0 or 127.0.0.1");
-                return None;
-            }
-        },
-    };
-    let address = SocketAddr::new(ip, port);
-    if let Err(mistake) = exposure::check(address, tls, credentials, insecure) {
-        options.error(&span, mistake.problem, mistake.hint);
-        return None;
-    }
-    Some(address)
-}
-
-/// The TLS options of a listener, and whether clients must show a certificate. None when they are wrong.
-fn tls(options: &mut Options<'_>) -> Option<(ServerTls, bool)> {
-    let enabled = options.bool("ssl", false) | options.bool("ssl_enabled", false) | options.bool("ssl_enable", false);
-    let cert = options.text("ssl_certificate").or_else(|| options.text("ssl_cert"));
-    let key = options.text("ssl_key");
-    let mut authorities = options.list("ssl_certificate_authorities");
-    authorities.extend(options.list("ssl_extra_chain_certs"));
-    let verify = options.text("ssl_client_authentication").or_else(|| options.text("ssl_verify_mode"));
-    without_effect(
-        options,
-        &[
-            "ssl_handshake_timeout",
-            "ssl_cipher_suites",
-            "cipher_suites",
-            "ssl_supported_protocols",
-            "tls_min_version",
-            "tls_max_version",
-            "ssl_peer_metadata",
-            "ssl_verify",
-        ],
-        "TLS 1.2 and 1.3 with rustls' own choices",
-    );
-    let Some((cert, span)) = cert.filter(|_| enabled || key.is_some()) else {
-        if enabled {
-            let span = options.span().clone();
-            options.error(&span, "TLS needs `ssl_certificate` and `ssl_key`", "`weir certs` makes a set");
-            return None;
-        }
-        return Some((None, false));
-    };
-    let asks = match verify.as_ref().map(|(text, _)| text.as_str()) {
-        Some("none") => false,
-        Some("required" | "force_peer") => true,
-        Some("optional" | "peer") => {
-            let message = "an optional client certificate proves nothing; it is required here";
-            options.diagnostics.push(Diagnostic::warning(&span, message, "say `required`, or `none`"));
-            true
-        }
-        _ => !authorities.is_empty(),
-    };
-    let ca = authorities.first().map(|(path, _)| PathBuf::from(path)).filter(|_| asks);
-    if asks && ca.is_none() {
-        options.error(&span, "client certificates need `ssl_certificate_authorities`", "");
-        return None;
-    }
-    let files = TlsFiles { cert: Some(cert.into()), key: key.map(|(path, _)| path.into()), ca, crl: None };
-    match Reloading::new(files, server_config) {
-        Ok(config) => Some((Some(Arc::new(config)), asks)),
-        Err(error) => {
-            options.error(&span, error.to_string(), "");
-            None
-        }
-    }
 }
 
 fn beats(options: &mut Options<'_>, insecure: bool) -> Option<Kind> {
@@ -315,25 +196,35 @@ fn http(options: &mut Options<'_>, insecure: bool) -> Option<Kind> {
             None
         }
     };
-    if options.bool("ssl", false) | options.bool("ssl_enabled", false) {
-        let span = options.span().clone();
-        options.error(&span, "the http input has no TLS", "let a reverse proxy on this machine do it");
-    }
+    let code = options.whole("response_code");
+    let response_code = match &code {
+        None => StatusCode::OK,
+        Some((code, span)) => match RESPONSE_CODES.iter().find(|known| u64::from(known.as_u16()) == *code) {
+            Some(code) => *code,
+            None => {
+                options.error(span, format!("{code} cannot be the answer"), "there are 200, 201, 202 and 204");
+                StatusCode::OK
+            }
+        },
+    };
+    let legacy = options.ecs() == Ecs::Disabled;
+    let mut target = |name, ecs: &[&str], plain: &[&str]| {
+        options.field(name).unwrap_or_else(|| FieldPath::of(if legacy { plain } else { ecs }))
+    };
+    let host = target("remote_host_target_field", &["host", "ip"], &["host"]);
+    let headers = ["@metadata", "input", "http", "request", "headers"];
+    let headers = target("request_headers_target_field", &headers, &["headers"]);
+    let tls = tls(options);
+    let address = {
+        let (secured, asks) = tls.as_ref().map_or((false, false), |(tls, asks)| (tls.is_some(), *asks));
+        address(options, Some(8080), secured, asks || authorization.is_some(), insecure)
+    };
     without_effect(
         options,
-        &[
-            "additional_codecs",
-            "response_headers",
-            "response_code",
-            "remote_host_target_field",
-            "threads",
-            "request_headers_target_field",
-            "max_pending_requests",
-            "max_content_length",
-        ],
-        "",
+        &["additional_codecs", "response_headers", "threads", "max_pending_requests", "max_content_length"],
+        "bodies of JSON and NDJSON are read as such, whatever the codec; the limits are fixed",
     );
-    Some(Kind::Http(address(options, Some(8080), false, false, insecure)?, codec, authorization))
+    Some(Kind::Http(address?, Http { codec, authorization, response_code, host, headers, legacy }, tls?.0))
 }
 
 fn file(options: &mut Options<'_>, _: bool) -> Option<Kind> {

@@ -1,12 +1,14 @@
 //! Inputs besides the Beats port. Each one hands [`feed::Chunk`]s of events to a [`feed::Feed`], which takes them
 //! through the pipeline and delivers them.
 
+pub(crate) mod accept;
 pub(crate) mod build;
 pub(crate) mod codec;
 pub(crate) mod feed;
 pub(crate) mod file;
 pub(crate) mod frames;
 pub(crate) mod http;
+pub(crate) mod listener;
 pub(crate) mod stdin;
 pub(crate) mod stream;
 pub mod syslog;

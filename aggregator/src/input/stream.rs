@@ -1,37 +1,26 @@
-//! The inputs `tcp` and `syslog` over TCP: a permit before each accept, then frames until the peer is done.
+//! The inputs `tcp` and `syslog` over TCP: frames until the peer is done.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
-use tokio_rustls::TlsAcceptor;
 use weir_daemon::Shutdown;
-use weir_daemon::tls::Reloading;
 
 use crate::event::Event;
+use crate::input::accept;
 use crate::input::codec::{Codec, Decoder};
 use crate::input::feed::{Chunk, Sender};
 use crate::input::frames::{Frame, Frames, Framing};
+use crate::input::listener::ServerTls;
 use crate::input::syslog_event;
-use weir_daemon::peers::Peers;
 
-/// Connections of one input, in all and of one address.
-const CONNECTIONS_MAX: usize = 256;
-const CONNECTIONS_PER_PEER_MAX: usize = 128;
 /// Bytes of one line. Syslog's are far shorter; what is longer is cut and tagged.
 pub(crate) const LINE_BYTES_MAX: usize = 1 << 20;
-/// Time that a peer has for its TLS handshake.
-const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
 /// Lines held back by a multiline codec are sent when nothing more came for this long.
 pub(crate) const MULTILINE_WAIT: Duration = Duration::from_secs(2);
 /// A peer that sends nothing for this long is let go.
 const IDLE_TIME_MAX: Duration = Duration::from_secs(3600);
-/// Pause after a failed accept.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
 /// How frames become events.
 #[derive(Clone, Debug)]
 pub(crate) enum Dialect {
@@ -42,60 +31,22 @@ pub(crate) enum Dialect {
 }
 
 /// Accepts and reads until shutdown.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    dialect: Dialect,
-    tls: Option<Arc<Reloading<rustls::ServerConfig>>>,
-    sender: Sender,
-    shutdown: Shutdown,
-) {
-    let peers = Peers::new(CONNECTIONS_MAX, CONNECTIONS_PER_PEER_MAX);
-    let mut connections = JoinSet::new();
-    loop {
-        let accepting = async {
-            let permit = peers.room().await?;
-            Some((permit, listener.accept().await))
-        };
-        tokio::select! {
-            () = shutdown.cancelled() => break,
-            Some(_) = connections.join_next() => {}
-            accepted = accepting => match accepted {
-                Some((permit, Ok((stream, peer)))) => {
-                    let Some(place) = peers.place(permit, peer.ip()) else {
-                        tracing::warn!(%peer, "too many connections of this address");
-                        continue;
-                    };
-                    let (dialect, sender, tls, shutdown) =
-                        (dialect.clone(), sender.clone(), tls.clone(), shutdown.clone());
-                    connections.spawn(async move {
-                        let reading = async {
-                            match tls {
-                                None => read(stream, peer, &dialect, &sender).await,
-                                Some(tls) => {
-                                    let handshake = TlsAcceptor::from(tls.get()).accept(stream);
-                                    let stream = tokio::time::timeout(HANDSHAKE_TIME_MAX, handshake).await??;
-                                    read(stream, peer, &dialect, &sender).await
-                                }
-                            }
-                        };
-                        tokio::select! {
-                            () = shutdown.cancelled() => {}
-                            result = reading => if let Err(error) = result {
-                                tracing::debug!(%peer, %error, "connection lost");
-                            }
-                        }
-                        drop(place);
-                    });
+pub(crate) async fn serve(listener: TcpListener, dialect: Dialect, tls: ServerTls, sender: Sender, shutdown: Shutdown) {
+    accept::serve(listener, tls, shutdown.clone(), |stream, peer| {
+        let (dialect, sender, shutdown) = (dialect.clone(), sender.clone(), shutdown.clone());
+        async move {
+            let mut stream = stream;
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                result = read(&mut stream, peer, &dialect, &sender) => if let Err(error) = result {
+                    tracing::debug!(%peer, %error, "connection lost");
                 }
-                Some((_, Err(error))) => {
-                    tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-                None => break,
             }
+            // A TLS peer is told that this is the end. It may be gone, and nothing more is owed to it.
+            let _ = stream.shutdown().await;
         }
-    }
-    while connections.join_next().await.is_some() {}
+    })
+    .await;
 }
 
 async fn read(

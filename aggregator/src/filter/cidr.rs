@@ -25,6 +25,9 @@ pub(super) fn build(options: &mut Options<'_>) -> Option<Box<dyn Filter>> {
     let separator = options.text("separator").map_or_else(|| "\n".to_owned(), |(text, _)| text);
     options.whole("refresh_interval");
     if let Some((path, span)) = options.text("network_path") {
+        if !list.is_empty() {
+            options.error(&span, "`network` and `network_path` exclude each other", "put all networks into the file");
+        }
         match std::fs::read_to_string(&path) {
             Ok(text) => list.extend(
                 text.split(&separator)

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::json::tags_on_failure;
-use super::mutate::convert::Kind;
+use super::mutate::convert::{Kind, is_decimal};
 use super::{Filter, Outcome, Scratch};
 use crate::event::{Event, FieldPath, Text, Value};
 use crate::pipeline::options::Options;
@@ -50,14 +50,18 @@ pub(super) fn build(options: &mut Options<'_>) -> Option<Box<dyn Filter>> {
             None => options.error(&span, "this is no type", "there are integer, float, boolean, date and date_time"),
         }
     }
-    let quote = options.text("quote_char").map_or(Some((b'"', None)), |(text, span)| match text.as_bytes() {
-        [byte] => Some((*byte, Some(span))),
-        _ => None,
-    });
-    if quote.is_none() {
-        let span = options.span();
-        options.error(span, "`quote_char` must be one ASCII character", "");
-    }
+    let quote = match options.text("quote_char") {
+        None => b'"',
+        Some((text, span)) => match text.as_bytes() {
+            // Written as an escape it stands for no quotes at all, as no text has it.
+            br"\x00" => 0,
+            [byte] => *byte,
+            _ => {
+                options.error(&span, "`quote_char` must be one ASCII character", "");
+                0
+            }
+        },
+    };
     let separator = options.text("separator").map_or_else(|| ",".to_owned(), |(text, _)| text.replace("\\t", "\t"));
     let skip_empty_columns = options.bool("skip_empty_columns", false);
     let skip_empty_rows = options.bool("skip_empty_rows", false);
@@ -73,7 +77,7 @@ pub(super) fn build(options: &mut Options<'_>) -> Option<Box<dyn Filter>> {
             detect,
             generate,
             convert,
-            quote: quote.map_or(b'"', |(byte, _)| byte),
+            quote,
             separator,
             skip_empty_columns,
             skip_empty_rows,
@@ -128,6 +132,14 @@ impl Csv {
         let Some(text) = text else { return Value::Null };
         match self.convert.iter().find(|(column, _)| column == name) {
             None => Value::Text(text),
+            // As Ruby's strict conversions: what is none stays text.
+            Some((_, Convert::To(Kind::Boolean))) => match text.trim().to_ascii_lowercase().as_str() {
+                "true" => Value::Bool(true),
+                "false" => Value::Bool(false),
+                _ => Value::Text(text),
+            },
+            Some((_, Convert::To(Kind::Integer))) if text.trim().parse::<i64>().is_err() => Value::Text(text),
+            Some((_, Convert::To(Kind::Float))) if !is_decimal(text.trim()) => Value::Text(text),
             Some((_, Convert::To(kind))) => kind.convert(Value::Text(text)),
             Some((_, Convert::Date)) => match super::time::parse::iso8601(&text, &jiff::tz::TimeZone::UTC) {
                 Some(time) => Value::Time(time),
@@ -140,7 +152,11 @@ impl Csv {
 impl Filter for Csv {
     fn apply(&self, event: &mut Event, _: &mut Scratch) -> Outcome {
         let Some(text) = event.get(&self.source).map(|value| value.to_text()) else { return Outcome::Unmatched };
-        let Some(values) = self.columns(&text) else {
+        if self.skip_empty_rows && text.is_empty() {
+            event.add_tag("_csvskippedemptyfield");
+            return Outcome::Unmatched;
+        }
+        let Some(values) = self.columns(&text).filter(|_| !text.is_empty()) else {
             for tag in &self.tags {
                 event.add_tag(tag.as_str());
             }
@@ -158,10 +174,6 @@ impl Filter for Csv {
         if self.skip_header && !names.is_empty() && is_header() {
             return Outcome::Dropped;
         }
-        if self.skip_empty_rows && values.iter().all(Option::is_none) {
-            event.add_tag("_csvskippedemptyfield");
-            return Outcome::Dropped;
-        }
         for (index, value) in values.into_iter().enumerate() {
             if self.skip_empty_columns && value.as_deref().is_none_or(str::is_empty) {
                 continue;
@@ -176,5 +188,38 @@ impl Filter for Csv {
             event.set(&self.target.as_ref().map_or_else(|| path.clone(), |target| path.below(target)), value);
         }
         Outcome::Matched
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::filter::testing::run;
+
+    #[test]
+    fn an_empty_row_is_kept_and_tagged() {
+        assert_eq!(
+            run("csv { skip_empty_rows => true }", json!({"message": ""}))["tags"],
+            json!(["_csvskippedemptyfield"])
+        );
+        assert_eq!(run("csv { }", json!({"message": ""}))["tags"], json!(["_csvparsefailure"]));
+    }
+
+    #[test]
+    fn there_may_be_no_quotes() {
+        let parsed = run(r#"csv { quote_char => "\x00" }"#, json!({"message": "a,\"b\" c"}));
+        assert_eq!((&parsed["column1"], &parsed["column2"]), (&json!("a"), &json!("\"b\" c")));
+    }
+
+    #[test]
+    fn what_cannot_be_converted_stays_text() {
+        let filter = "csv { convert => { column1 => integer column2 => float column3 => boolean column4 => integer } }";
+        let parsed = run(filter, json!({"message": "12x,1.5.1,yes,-7"}));
+        let column = |n: usize| parsed[format!("column{n}")].clone();
+        assert_eq!(
+            [column(1), column(2), column(3), column(4)],
+            [json!("12x"), json!("1.5.1"), json!("yes"), json!(-7)]
+        );
     }
 }

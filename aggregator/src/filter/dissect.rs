@@ -1,7 +1,7 @@
 //! `dissect`: takes a text apart at fixed delimiters.
 
 use super::json::tags_on_failure;
-use super::mutate::convert::Kind;
+use super::mutate::convert::{Kind, is_decimal};
 use super::{Filter, Outcome, Scratch};
 use crate::event::{Event, FieldPath, Text, Value, ValueRef};
 use crate::pipeline::options::Options;
@@ -101,10 +101,8 @@ impl Mapping {
             let path = |name: &str| FieldPath::parse(name).map_err(|error| error.to_string());
             let kind = match signs.as_str() {
                 "?" => FieldKind::Skip,
-                "&" => {
-                    let from = names.iter().position(|have| *have == name);
-                    FieldKind::Indirect(from.ok_or_else(|| format!("no field before `&{name}` is called `{name}`"))?)
-                }
+                // Without a field of that name before it, there is no name to be had.
+                "&" => names.iter().position(|have| *have == name).map_or(FieldKind::Skip, FieldKind::Indirect),
                 "+" => {
                     let (base, order) = match name.rsplit_once('/') {
                         Some((base, order)) => (base, order.parse().map_err(|_| format!("`{order}` is no order"))?),
@@ -198,13 +196,8 @@ impl Dissect {
     fn convert(&self, event: &mut Event) {
         for (path, kind, name) in &self.convert {
             let problem = match event.get_owned(path) {
-                None => "missing",
-                Some(Value::Null) => "nullvalue",
-                Some(Value::Text(text))
-                    if !text.trim().starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) =>
-                {
-                    "uncoercible"
-                }
+                None | Some(Value::Null) => "nullvalue",
+                Some(Value::Text(text)) if !is_decimal(&text) => "uncoercible",
                 Some(value @ (Value::Text(_) | Value::Int(_) | Value::Float(_) | Value::Big(_))) => {
                     event.set(path, kind.convert(value));
                     continue;
@@ -234,9 +227,42 @@ impl Filter for Dissect {
             for tag in &self.tags {
                 event.add_tag(tag.as_str());
             }
-            return Outcome::Failed;
         }
         self.convert(event);
+        if failed {
+            return Outcome::Failed;
+        }
         if matched { Outcome::Matched } else { Outcome::Unmatched }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::filter::testing::run;
+
+    #[test]
+    fn what_cannot_be_converted_is_tagged() {
+        let filter =
+            r#"dissect { mapping => { message => "%{a} %{b}" } convert_datatype => { a => int b => float c => int } }"#;
+        assert_eq!(
+            run(filter, json!({"message": "12x 1e2"})),
+            json!({"message": "12x 1e2", "a": "12x", "b": 100.0,
+                "tags": ["_dataconversionuncoercible_a_int", "_dataconversionnullvalue_c_int"]})
+        );
+        let nulls = [
+            "_dissectfailure",
+            "_dataconversionnullvalue_a_int",
+            "_dataconversionnullvalue_b_float",
+            "_dataconversionnullvalue_c_int",
+        ];
+        assert_eq!(run(filter, json!({"message": "12"}))["tags"], json!(nulls));
+    }
+
+    #[test]
+    fn a_name_that_nothing_gives_is_passed_over() {
+        let event = json!({"message": "value=key"});
+        assert_eq!(run(r#"dissect { mapping => { message => "%{&k}=%{v}" } }"#, event)["v"], "key");
     }
 }

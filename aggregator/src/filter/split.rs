@@ -19,23 +19,34 @@ pub(super) fn build(options: &mut Options<'_>) -> Option<Box<dyn Filter>> {
     Some(Box::new(Split { field, target, terminator }))
 }
 
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Text(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(object) => object.is_empty(),
+        _ => false,
+    }
+}
+
 impl Filter for Split {
     fn apply(&self, event: &mut Event, _: &mut Scratch) -> Outcome {
         let parts: Vec<Value> = match event.get(&self.field) {
             Some(ValueRef::Text(text)) => {
-                // Like Ruby's `split`: empty parts at the end are left out.
-                let trimmed = text.trim_end_matches(&self.terminator);
-                let parts = trimmed.split(&self.terminator);
-                parts.filter(|part| !part.is_empty()).map(|part| Value::Text(text.slice_ref(part))).collect()
+                if memchr::memmem::find(text.as_bytes(), self.terminator.as_bytes()).is_none() {
+                    return Outcome::Unmatched;
+                }
+                let parts = text.split(&self.terminator).filter(|part| !part.is_empty());
+                parts.map(|part| Value::Text(text.slice_ref(part))).collect()
             }
-            Some(ValueRef::Array(items)) => items.iter().filter(|item| **item != Value::Null).cloned().collect(),
-            None | Some(ValueRef::Null) => return Outcome::Unmatched,
-            Some(_) => {
+            Some(ValueRef::Array(items)) => items.iter().filter(|item| !is_empty(item)).cloned().collect(),
+            _ => {
                 event.add_tag("_split_type_failure");
                 return Outcome::Failed;
             }
         };
-        if parts.is_empty() || (parts.len() == 1 && matches!(event.get(&self.field), Some(ValueRef::Text(_)))) {
+        if parts.is_empty() {
+            // Logstash would lose the event.
             return Outcome::Unmatched;
         }
         let mut others = Vec::with_capacity(parts.len() - 1);
@@ -48,5 +59,22 @@ impl Filter for Split {
         }
         event.set(&self.target, first);
         Outcome::Many { first: true, others }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::filter::testing::{run, run_all};
+
+    #[test]
+    fn parts_that_are_empty_make_no_events() {
+        assert_eq!(run("split { }", json!({"message": "a\n"})), json!({"message": "a"}));
+        let all = run_all("split { field => list target => one }", json!({"list": ["", "x", null, 7]}));
+        assert_eq!(all.iter().map(|event| &event["one"]).collect::<Vec<_>>(), [&json!("x"), &json!(7)]);
+        assert_eq!(run("split { }", json!({"message": "alone"})), json!({"message": "alone"}));
+        assert_eq!(run("split { }", json!({"list": []}))["tags"], json!(["_split_type_failure"]));
+        assert_eq!(run("split { field => list }", json!({"list": []})), json!({"list": []}));
     }
 }

@@ -1,7 +1,7 @@
 //! `truncate`: cuts texts to a number of bytes, never inside of a character.
 
 use super::{Filter, Outcome, Scratch};
-use crate::event::{Event, FieldPath, MutField, Text, Value};
+use crate::event::{Event, FieldPath, MutField, Text, Value, ValueRef};
 use crate::pipeline::options::{Options, Target};
 
 #[derive(Debug)]
@@ -19,24 +19,21 @@ pub(super) fn build(options: &mut Options<'_>) -> Option<Box<dyn Filter>> {
     Some(Box::new(Truncate { fields, bytes_max: usize::try_from(bytes_max).unwrap_or(usize::MAX) }))
 }
 
-fn cut(value: &mut Value, bytes_max: usize) -> bool {
+/// Cuts a text, the texts of a list, and what is in an object, however deep.
+fn cut(value: &mut Value, bytes_max: usize) {
     match value {
         Value::Text(text) if text.len() > bytes_max => {
-            let mut end = bytes_max;
-            while !text.is_char_boundary(end) {
-                end -= 1;
-            }
+            let end = text.floor_char_boundary(bytes_max);
             *text = if end == 0 { Text::new() } else { text.slice_ref(&text[..end]) };
-            true
         }
         Value::Array(items) => {
-            let mut any = false;
-            for item in items {
-                any |= cut(item, bytes_max);
-            }
-            any
+            items.iter_mut().filter(|item| matches!(item, Value::Text(_))).for_each(|item| cut(item, bytes_max));
         }
-        _ => false,
+        Value::Object(object) => object.retain(|(_, value)| {
+            cut(value, bytes_max);
+            true
+        }),
+        _ => {}
     }
 }
 
@@ -48,17 +45,35 @@ impl Filter for Truncate {
         } else {
             self.fields.iter().filter_map(|target| target.path(event).map(std::borrow::Cow::into_owned)).collect()
         };
-        let mut any = false;
         for path in paths {
             let long = match event.get(&path) {
-                Some(crate::event::ValueRef::Text(text)) => text.len() > self.bytes_max,
-                Some(crate::event::ValueRef::Array(_)) => true,
+                Some(ValueRef::Text(text)) => text.len() > self.bytes_max,
+                Some(ValueRef::Array(_) | ValueRef::Object(_)) => true,
                 _ => false,
             };
             if long && let Some(MutField::Value(value)) = event.field_mut(&path) {
-                any |= cut(value, self.bytes_max);
+                cut(value, self.bytes_max);
             }
         }
-        if any { Outcome::Matched } else { Outcome::Unmatched }
+        Outcome::Matched
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::filter::testing::run;
+
+    #[test]
+    fn texts_are_cut_in_lists_and_objects_too() {
+        let event =
+            json!({"message": "héllo", "a": {"b": {"c": "hello"}, "n": 12345}, "l": ["hello", 1, {"x": "hello"}]});
+        assert_eq!(
+            run("truncate { length_bytes => 2 add_tag => cut }", event.clone()),
+            json!({"message": "h", "a": {"b": {"c": "he"}, "n": 12345}, "l": ["he", 1, {"x": "hello"}], "tags": ["cut"]})
+        );
+        let cut = run("truncate { fields => [\"[a][b]\"] length_bytes => 0 }", event);
+        assert_eq!((&cut["a"]["b"]["c"], &cut["message"]), (&json!(""), &json!("héllo")));
     }
 }

@@ -1,5 +1,7 @@
 //! `urldecode`: `%41` back to `A`, in one field or in all.
 
+use std::fmt::Write as _;
+
 use super::json::tags_on_failure;
 use super::{Filter, Outcome, Scratch};
 use crate::event::{Event, FieldPath, MutField, Text, Value};
@@ -42,7 +44,20 @@ fn decode(text: &str) -> Option<Text> {
             }
         }
     }
-    Some(String::from_utf8(out).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()).into())
+    Some(String::from_utf8(out).unwrap_or_else(|error| shown(error.as_bytes())).into())
+}
+
+/// Bytes that are no text are shown as `\xD3`.
+fn shown(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "\\x{byte:02X}");
+        }
+    }
+    text
 }
 
 fn decode_value(value: &mut Value) {
@@ -78,5 +93,18 @@ impl Filter for UrlDecode {
             }
         }
         Outcome::Matched
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::filter::testing::run;
+
+    #[test]
+    fn bytes_that_are_no_text_are_shown() {
+        let event = json!({"message": "/a?b=%C3%BB%D3%D0;%E2%82+%41%4"});
+        assert_eq!(run("urldecode { }", event)["message"], "/a?b=û\\xD3\\xD0;\\xE2\\x82+A%4");
     }
 }

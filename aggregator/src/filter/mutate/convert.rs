@@ -111,6 +111,11 @@ fn is_number(text: &str) -> bool {
         }
 }
 
+/// Whether a text is a decimal number as Java's `BigDecimal` reads it.
+pub fn is_decimal(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte)) && text.parse::<f64>().is_ok()
+}
+
 /// The text with the signs between thousands taken out.
 fn plain(text: &str, european: bool) -> String {
     if european { text.replace('.', "").replace(',', ".") } else { text.replace(',', "") }
@@ -120,6 +125,10 @@ fn integer(value: Value, european: bool) -> Value {
     match value {
         Value::Bool(value) => Value::Int(i64::from(value)),
         Value::Float(number) => whole(number),
+        // What grok finds are mostly a few digits.
+        Value::Text(text) if text.len() <= 18 && text.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Value::Int(text.bytes().fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0')))
+        }
         Value::Text(text) => number(&plain(&text, european)).map_or(Value::Int(0), |number| number.whole()),
         Value::Time(time) => Value::Int(time.as_second()),
         value => value,

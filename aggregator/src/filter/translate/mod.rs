@@ -1,16 +1,16 @@
 //! `translate`: a value looked up in a dictionary, in the file or beside it.
 
-use std::collections::HashMap;
+mod dictionary;
 
 use super::{Filter, Outcome, Scratch};
-use crate::event::{Event, FieldPath, Text, Value, ValueRef, json};
+use crate::event::{Event, FieldPath, Value, ValueRef};
 use crate::pipeline::ast;
 use crate::pipeline::options::{Ecs, Options, scalar};
-use crate::pipeline::pattern::Pattern;
 use crate::pipeline::template::Template;
+use dictionary::{Dictionary, Way};
 
-/// A dictionary file has at most so many bytes.
-const FILE_BYTES_MAX: u64 = 64 << 20;
+/// A dictionary file is looked at for a change so often when no other number is given, in seconds.
+const REFRESH_S_DEFAULT: i64 = 300;
 
 #[derive(Debug)]
 struct Translate {
@@ -20,16 +20,6 @@ struct Translate {
     dictionary: Dictionary,
     fallback: Option<Template>,
     overwrite: bool,
-}
-
-#[derive(Debug)]
-enum Dictionary {
-    /// The whole value is a name.
-    Exact(HashMap<String, Value>),
-    /// The first expression that is found in the value.
-    Regex(Vec<(Pattern, Value)>),
-    /// Every name that is found in the value is replaced.
-    Within(Vec<(String, Value)>),
 }
 
 pub(super) fn build(options: &mut Options<'_>) -> Option<Box<dyn Filter>> {
@@ -49,35 +39,31 @@ pub(super) fn build(options: &mut Options<'_>) -> Option<Box<dyn Filter>> {
     let fallback = options.text("fallback").map(|(text, _)| Template::parse(&text));
     let override_given = options.has("override");
     let overwrite = options.bool("override", false);
-    options.whole("refresh_interval");
-    options.choice("refresh_behaviour", &["merge", "replace"], "merge");
+    let interval_s = options.number("refresh_interval").map_or(REFRESH_S_DEFAULT, |(seconds, _)| seconds as i64);
+    let replace = options.choice("refresh_behaviour", &["merge", "replace"], "merge") == "replace";
     options.whole("yaml_dictionary_code_point_limit");
     options.choice("yaml_load_strategy", &["one_shot", "streaming"], "one_shot");
-    let mut entries: Vec<(String, Value)> = Vec::new();
-    for ((key, _), value) in options.pairs("dictionary") {
-        entries.push((key, literal(value)));
+    let way = match (exact, regex) {
+        (true, false) => Way::Exact,
+        (true, true) => Way::Regex,
+        (false, _) => Way::Within,
+    };
+    let written: Vec<(String, Value)> =
+        options.pairs("dictionary").into_iter().map(|((key, _), value)| (key, literal(value))).collect();
+    let path = options.text("dictionary_path");
+    if let (Some((_, span)), false) = (&path, written.is_empty()) {
+        options.error(span, "`dictionary` and `dictionary_path` exclude each other", "put all entries into the file");
     }
-    if let Some((path, span)) = options.text("dictionary_path") {
-        match read(&path) {
-            Ok(read) => entries.extend(read),
-            Err(problem) => options.error(&span, format!("cannot read the dictionary {path}: {problem}"), ""),
-        }
-    }
-    let dictionary = match (exact, regex) {
-        (true, false) => Dictionary::Exact(entries.into_iter().collect()),
-        (false, false) => Dictionary::Within(entries),
-        (_, true) => {
-            let mut rules = Vec::new();
-            for (key, value) in entries {
-                match Pattern::new(&key) {
-                    Ok(pattern) => rules.push((pattern, value)),
-                    Err(error) => {
-                        let span = options.span();
-                        options.error(span, format!("in the dictionary, `{key}`: {error}"), "");
-                    }
-                }
-            }
-            Dictionary::Regex(rules)
+    let dictionary = match &path {
+        None => Dictionary::written(way, written),
+        Some((path, _)) => Dictionary::of_file(way, path, interval_s, replace),
+    };
+    let dictionary = match dictionary {
+        Ok(dictionary) => Some(dictionary),
+        Err(problem) => {
+            let span = path.map_or_else(|| options.span().clone(), |(_, span)| span);
+            options.error(&span, problem, "");
+            None
         }
     };
     if options.diagnostics.len() > before {
@@ -88,7 +74,7 @@ pub(super) fn build(options: &mut Options<'_>) -> Option<Box<dyn Filter>> {
         target.unwrap_or_else(|| if ecs == Ecs::V8 { source.clone() } else { FieldPath::of(&["translation"]) });
     // What is written over the source must replace it, or nothing would ever happen.
     let overwrite = overwrite || (!override_given && target == source);
-    Some(Box::new(Translate { source, target, iterate_on, dictionary, fallback, overwrite }))
+    Some(Box::new(Translate { source, target, iterate_on, dictionary: dictionary?, fallback, overwrite }))
 }
 
 /// A value as it is written in a pipeline file.
@@ -102,68 +88,17 @@ fn literal(value: &ast::Value) -> Value {
     }
 }
 
-/// A dictionary in JSON, CSV, or YAML as long as that has one name and value to a line.
-fn read(path: &str) -> Result<Vec<(String, Value)>, String> {
-    let size = std::fs::metadata(path).map_err(|error| error.to_string())?.len();
-    if size > FILE_BYTES_MAX {
-        return Err(format!("it has {size} bytes, more than {FILE_BYTES_MAX}"));
-    }
-    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
-    if path.ends_with(".json") {
-        return match json::parse(&Text::from(text)).map_err(|error| error.to_string())? {
-            Value::Object(object) => Ok(object.into_iter().map(|(name, value)| (name.to_string(), value)).collect()),
-            _ => Err("it must be an object".to_owned()),
-        };
-    }
-    let separator = if path.ends_with(".csv") { ',' } else { ':' };
-    let mut entries = Vec::new();
-    for (index, line) in text.lines().enumerate() {
-        let content = line.trim();
-        if content.is_empty() || (separator == ':' && (content.starts_with('#') || content == "---")) {
-            continue;
-        }
-        let wrong = || format!("line {} has no name and value", index + 1);
-        if separator == ':' && line.starts_with([' ', '\t', '-']) {
-            return Err(format!("line {}: only one name and value to a line can be read; write it as JSON", index + 1));
-        }
-        let (key, value) = match content.strip_prefix(['"', '\'']) {
-            Some(rest) => {
-                let quote = if content.starts_with('"') { '"' } else { '\'' };
-                let (key, after) = rest.split_once(quote).ok_or_else(wrong)?;
-                (key, after.trim_start().strip_prefix(separator).ok_or_else(wrong)?)
-            }
-            None => content.split_once(separator).ok_or_else(wrong)?,
-        };
-        let value = value.trim();
-        let quoted = ['"', '\''].iter().find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote));
-        entries.push((key.trim().to_owned(), Value::Text(quoted.unwrap_or(value).into())));
-    }
-    Ok(entries)
-}
-
 impl Translate {
-    fn look_up(&self, text: &str) -> Option<Value> {
-        match &self.dictionary {
-            Dictionary::Exact(entries) => entries.get(text).cloned(),
-            Dictionary::Regex(rules) => {
-                rules.iter().find(|(pattern, _)| pattern.is_match(text)).map(|(_, value)| value.clone())
-            }
-            Dictionary::Within(entries) => {
-                let replaced =
-                    entries.iter().fold(text.to_owned(), |text, (name, value)| text.replace(name, &value.to_text()));
-                (replaced != text).then(|| Value::Text(replaced.into()))
-            }
-        }
-    }
-
     fn translate(&self, event: &Event, value: ValueRef<'_>) -> Option<Value> {
-        self.look_up(&value.to_text())
+        self.dictionary
+            .look_up(&value.to_text())
             .or_else(|| self.fallback.as_ref().map(|fallback| Value::Text(fallback.render(event))))
     }
 }
 
 impl Filter for Translate {
-    fn apply(&self, event: &mut Event, _: &mut Scratch) -> Outcome {
+    fn apply(&self, event: &mut Event, scratch: &mut Scratch) -> Outcome {
+        self.dictionary.refresh(scratch.now);
         if let Some(list) = &self.iterate_on {
             return self.each(event, list);
         }
@@ -212,5 +147,52 @@ impl Translate {
         }
         event.set(if whole { &self.target } else { list }, Value::Array(translated));
         if any { Outcome::Matched } else { Outcome::Unmatched }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::filter::testing::{mistakes, run};
+
+    #[test]
+    fn names_within_a_text_are_replaced_once() {
+        let filter =
+            r#"translate { source => s target => t exact => false dictionary => ["a", "b", "b", "c", "+", "plus"] }"#;
+        assert_eq!(run(filter, json!({"s": "a+b"}))["t"], "bplusc");
+        assert_eq!(run(filter, json!({"s": "xyz"})), json!({"s": "xyz"}));
+    }
+
+    #[test]
+    fn a_file_holds_values_of_any_kind() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text, expected) in [
+            (
+                "d.yml",
+                "# codes\n'200': OK\n300: {word: Redirect}\n\"a\": 1\nb: [x, 2.5]\n",
+                json!(["OK", {"word": "Redirect"}, 1, ["x", 2.5]]),
+            ),
+            (
+                "d.json",
+                r#"{"200": "OK", "300": {"word": "Redirect"}, "a": 1, "b": ["x", 2.5]}"#,
+                json!(["OK", {"word": "Redirect"}, 1, ["x", 2.5]]),
+            ),
+            ("d.csv", "200,OK\n\"300\",\"a, \"\"b\"\"\"\n\na,1\nb,x\n", json!(["OK", "a, \"b\"", "1", "x"])),
+        ] {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            let filter = format!("translate {{ source => s target => t dictionary_path => '{}' }}", path.display());
+            let found: Vec<_> = ["200", "300", "a", "b"].map(|key| run(&filter, json!({"s": key}))["t"].clone()).into();
+            assert_eq!(json!(found), expected, "{name}");
+        }
+        for (name, text, problem) in
+            [("d.txt", "a: b", ".json, .csv"), ("e.yml", "no hash", "names and values"), ("e.json", "[]", "an object")]
+        {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            let told = mistakes(&format!("translate {{ source => s dictionary_path => '{}' }}", path.display()));
+            assert!(told.iter().any(|told| told.contains(problem)), "{name}: {told:?}");
+        }
     }
 }

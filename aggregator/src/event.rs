@@ -3,12 +3,14 @@
 //! something.
 //!
 //! `value` are the values, `path` the field references, `json` reads and writes, `decode` is the quick way for our own
-//! shipper's lines.
+//! shipper's lines, `tags` the field `tags`, `whole` all of an event at once.
 
 mod decode;
 pub mod json;
 mod path;
+mod tags;
 mod value;
+mod whole;
 
 use std::sync::Arc;
 
@@ -20,7 +22,7 @@ pub use decode::EventDecoder;
 pub use json::JsonError;
 use path::Place;
 pub use path::{FieldPath, PathError, Segment};
-pub use value::{Object, Text, Value, ValueRef, push_float, push_time};
+pub use value::{Object, Text, Value, ValueRef, lasting, push_float, push_time};
 
 /// Top-level fields that fit an event without an allocation: `@timestamp`, `message`, `stream` and one to spare.
 const FIELDS_INLINE: usize = 4;
@@ -375,45 +377,6 @@ impl Event {
         names
     }
 
-    /// Whether `tags` holds `tag`.
-    pub fn has_tag(&self, tag: &str) -> bool {
-        match self.own("tags") {
-            Some(Value::Array(tags)) => tags.iter().any(|have| have.as_str() == Some(tag)),
-            Some(Value::Text(have)) => **have == *tag,
-            _ => false,
-        }
-    }
-
-    /// Adds a tag unless it is there. Tags that are no list become one.
-    pub fn add_tag(&mut self, tag: impl Into<Text>) {
-        let tag = tag.into();
-        if self.has_tag(&tag) {
-            return;
-        }
-        self.take_over("tags");
-        match self.fields.iter_mut().find(|(name, _)| **name == *"tags") {
-            Some((_, Value::Array(tags))) => tags.push(Value::Text(tag)),
-            Some((_, slot @ Value::Null)) => *slot = Value::Array(vec![Value::Text(tag)]),
-            Some((_, slot)) => {
-                let old = std::mem::replace(slot, Value::Null);
-                *slot = Value::Array(vec![old, Value::Text(tag)]);
-            }
-            None => self.fields.push((Text::from_static("tags"), Value::Array(vec![Value::Text(tag)]))),
-        }
-    }
-
-    /// Takes a tag out; the last one takes the field with it only if it was plain text.
-    pub fn remove_tag(&mut self, tag: &str) {
-        if !self.has_tag(tag) {
-            return;
-        }
-        let Some(index) = self.fields.iter().position(|(name, _)| **name == *"tags") else { return };
-        match &mut self.fields[index].1 {
-            Value::Array(tags) => tags.retain(|have| have.as_str() != Some(tag)),
-            _ => drop(self.fields.remove(index)),
-        }
-    }
-
     /// The event's time: `@timestamp`, if it is there and a time.
     pub fn timestamp(&self) -> Option<Timestamp> {
         match self.own("@timestamp")? {
@@ -435,65 +398,6 @@ impl Event {
             self.add_tag("_timestampparsefailure");
         }
         self.fields.insert(0, (Text::from_static("@timestamp"), Value::Time(now)));
-    }
-
-    /// Appends the event as one JSON object, without `[@metadata]`. What is untouched of the shared part is copied as
-    /// the bytes it came in.
-    pub fn write_json(&self, out: &mut Vec<u8>) {
-        out.push(b'{');
-        let mut first = true;
-        for (name, value) in &self.fields {
-            json::write_name(out, name, &mut first);
-            json::write(out, value.as_ref());
-        }
-        if let Some(shared) = &self.shared {
-            if self.hidden & !METADATA_BIT == 0 {
-                self.write_log_start(out, &mut first);
-                out.extend_from_slice(&shared.tail);
-                return;
-            }
-            if self.hidden & LOG_BIT == 0 {
-                self.write_log_start(out, &mut first);
-                json::write_entries(out, &shared.log, false);
-                out.push(b'}');
-            }
-            for (index, (_, _, bytes)) in shared.fields.iter().enumerate() {
-                if self.hidden & 1 << index == 0 {
-                    if !first {
-                        out.push(b',');
-                    }
-                    first = false;
-                    out.extend_from_slice(bytes);
-                }
-            }
-        }
-        out.push(b'}');
-    }
-
-    fn write_log_start(&self, out: &mut Vec<u8>, first: &mut bool) {
-        json::write_name(out, "log", first);
-        out.extend_from_slice(b"{\"offset\":");
-        json::write_u64(out, self.log_offset);
-        if let Some(level) = &self.log_level {
-            out.extend_from_slice(b",\"level\":");
-            json::write(out, level.as_ref());
-        }
-    }
-
-    /// The whole event as an object, `[@metadata]` as a field; for explaining and tests.
-    pub fn to_object(&self) -> Object {
-        let mut object = Object::new();
-        for name in self.names() {
-            if let Some(value) = self.get_owned(&FieldPath::of(&[&name])) {
-                object.push(name, value);
-            }
-        }
-        if let Some(Value::Object(metadata)) = self.get_owned(&FieldPath::of(&["@metadata"]))
-            && !metadata.is_empty()
-        {
-            object.push(Text::from_static("@metadata"), Value::Object(metadata));
-        }
-        object
     }
 }
 

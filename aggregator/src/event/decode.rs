@@ -72,8 +72,7 @@ impl EventDecoder {
     }
 
     fn decode_known_shape(&mut self, json: &Bytes) -> Option<Event> {
-        let last = self.last.as_ref().map_or(&[][..], |(_, known)| &known.middle);
-        let parts = split(json, last)?;
+        let parts = split(json, self.last.as_ref())?;
         let head = Text::try_from(json.slice(..parts.message.1)).ok()?;
         let cut = |(start, end): (usize, usize)| head.slice_ref(&head[start..end]);
         if json::has_control(&head.as_bytes()[parts.message.0..]) {
@@ -103,13 +102,12 @@ impl EventDecoder {
     }
 
     fn unescape(&mut self, raw: &[u8]) -> Option<Text> {
-        let free = self.unescaped.capacity() - self.unescaped.len();
-        if free < raw.len() {
-            self.unescaped.clear();
+        if self.unescaped.capacity() < raw.len() {
             self.unescaped.reserve(raw.len().max(CHUNK_BYTES));
         }
-        // Unescaping never makes a text longer, so the chunk does not move.
-        super::json::unescape_into(raw, &mut self.unescaped).ok()?;
+        self.unescaped.resize(raw.len(), 0);
+        let len = json::unescape(raw, &mut self.unescaped).ok()?;
+        self.unescaped.truncate(len);
         Text::try_from(self.unescaped.split().freeze()).ok()
     }
 
@@ -176,9 +174,9 @@ impl Cursor<'_> {
     }
 }
 
-/// Splits a line in the shipper's exact shape. `last` is the middle of the line before, which most often comes again:
-/// then it need not be searched for its end.
-fn split(json: &[u8], last: &[u8]) -> Option<Parts> {
+/// Splits a line in the shipper's exact shape. `last` is of the line before, whose source and middle most often come
+/// again: then they need not be read.
+fn split(json: &[u8], last: Option<&(u64, Known)>) -> Option<Parts> {
     let mut cursor = Cursor { bytes: json, at: 0 };
     cursor.skip(TIME)?;
     let time = cursor.plain()?;
@@ -192,13 +190,21 @@ fn split(json: &[u8], last: &[u8]) -> Option<Parts> {
     let end = cursor.number()?;
     cursor.skip(SOURCE)?;
     let source = cursor.plain()?;
-    let id = u64::from_str_radix(std::str::from_utf8(&json[source.0..source.1]).ok()?, 16).ok()?;
+    let written = &json[source.0..source.1];
+    let id = match last {
+        Some((id, known)) if known.shared.source.as_bytes() == written => *id,
+        _ => u64::from_str_radix(std::str::from_utf8(written).ok()?, 16).ok()?,
+    };
     let middle_start = cursor.at;
     let rest = &json[middle_start..];
-    let middle = match rest.strip_prefix(last) {
-        Some(after) if !last.is_empty() && after.starts_with(OFFSET) => middle_start + last.len(),
-        _ => middle_start + OFFSET_FINDER.find(rest)?,
-    };
+    let again = last
+        .map(|(_, known)| &*known.middle)
+        .filter(|middle| rest.strip_prefix(*middle).is_some_and(|after| after.starts_with(OFFSET)));
+    let middle = middle_start
+        + match again {
+            Some(middle) => middle.len(),
+            None => OFFSET_FINDER.find(rest)?,
+        };
     cursor.at = middle + OFFSET.len();
     let offset = cursor.number()?;
     Some(Parts {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::value::{Object, Text, Value};
+use super::value::{Object, Text, Value, lasting};
 
 /// Segments a reference may have. Deeper than any JSON we accept, so nothing reachable is refused.
 const SEGMENTS_MAX: usize = 128;
@@ -100,6 +100,14 @@ impl FieldPath {
             _ => Place::Other,
         };
         Self { text, segments, place }
+    }
+
+    /// The same with names that live as long as the program, for what pipeline files say.
+    pub fn lasting(mut self) -> Self {
+        for segment in &mut self.segments {
+            segment.name = lasting(&segment.name);
+        }
+        self
     }
 
     pub(super) fn place(&self) -> Place {

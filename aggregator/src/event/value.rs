@@ -1,10 +1,34 @@
 //! The values an event holds: JSON's kinds, and points in time. Text is shared, never copied.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
 use bytestring::ByteString;
 use jiff::Timestamp;
 
 /// Text as events hold it: valid UTF-8, cheap to clone, usually a slice of the batch it came in.
 pub type Text = ByteString;
+
+/// Names that live as long as the program, at most; at most so long each. What pipeline files say are hundreds.
+const LASTING_NAMES_MAX: usize = 10_000;
+const LASTING_BYTES_MAX: usize = 128;
+
+/// A name that a pipeline file says, as a text that lives as long as the program: events that get it need not count who
+/// uses it. Each name is kept once, also when files are loaded again; one too many is an ordinary text.
+pub fn lasting(name: &str) -> Text {
+    static NAMES: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    // A panic of another thread leaves whole names only.
+    let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+    match names.get(name) {
+        Some(name) => Text::from_static(name),
+        None if names.len() < LASTING_NAMES_MAX && name.len() <= LASTING_BYTES_MAX => {
+            let name: &'static str = Box::leak(name.into());
+            names.insert(name);
+            Text::from_static(name)
+        }
+        None => name.into(),
+    }
+}
 
 /// One value of an event.
 #[derive(Clone, Debug, PartialEq)]

@@ -12,11 +12,18 @@ const BLACKLIST_NAMES: &str = r"%\{[^}]+\}";
 
 #[derive(Debug)]
 struct Prune {
-    keep_names: Vec<Rule>,
-    remove_names: Vec<Rule>,
+    keep_names: Names,
+    remove_names: Names,
     keep_values: Vec<(Template, Rule)>,
     remove_values: Vec<(Template, Rule)>,
     interpolate: bool,
+}
+
+/// What names are held against. Most rules are one name (`^message$`), which is compared as text.
+#[derive(Debug)]
+struct Names {
+    exact: Vec<(String, Rule)>,
+    others: Vec<Rule>,
 }
 
 /// An expression; with `interpolate`, one that each event may change.
@@ -38,7 +45,7 @@ pub(super) fn build(options: &mut Options<'_>) -> Option<Box<dyn Filter>> {
     let keep_values = options.text_pairs("whitelist_values");
     let remove_values = options.text_pairs("blacklist_values");
     let mut rules = |list: Vec<Placed>| list.iter().filter_map(|placed| rule(options, placed, interpolate)).collect();
-    let (keep_names, remove_names) = (rules(keep_names), rules(remove_names));
+    let (keep_names, remove_names) = (Names::of(rules(keep_names)), Names::of(rules(remove_names)));
     let mut value_rules = |pairs: Vec<(Placed, Placed)>| {
         pairs
             .iter()
@@ -76,19 +83,43 @@ impl Rule {
             }
         }
     }
+}
+
+impl Names {
+    fn of(rules: Vec<Rule>) -> Self {
+        let mut names = Self { exact: Vec::new(), others: Vec::new() };
+        for rule in rules {
+            let exact = if let Rule::Fixed(pattern) = &rule { pattern.exact().map(str::to_owned) } else { None };
+            match exact {
+                Some(name) => names.exact.push((name, rule)),
+                None => names.others.push(rule),
+            }
+        }
+        names
+    }
+
+    fn is_empty(&self) -> bool {
+        self.exact.is_empty() && self.others.is_empty()
+    }
 
     fn is_fixed(&self) -> bool {
-        matches!(self, Rule::Fixed(_))
+        self.others.iter().all(|rule| matches!(rule, Rule::Fixed(_)))
+    }
+
+    fn has(&self, name: &str, event: &Event) -> bool {
+        self.exact.iter().any(|(exact, _)| exact == name)
+            || self.others.iter().any(|rule| rule.is_match(name, event))
+            // `^` and `$` are the ends of a line: a name of several is matched by one of them.
+            || (name.contains('\n') && self.exact.iter().any(|(_, rule)| rule.is_match(name, event)))
     }
 }
 
 impl Prune {
     fn names(&self, event: &mut Event) {
-        let fixed = self.keep_names.iter().chain(&self.remove_names).all(Rule::is_fixed);
+        let fixed = self.keep_names.is_fixed() && self.remove_names.is_fixed();
         let copy = if fixed { Event::new() } else { event.clone() };
         event.retain(|name, _| {
-            (self.keep_names.is_empty() || self.keep_names.iter().any(|rule| rule.is_match(name, &copy)))
-                && !self.remove_names.iter().any(|rule| rule.is_match(name, &copy))
+            (self.keep_names.is_empty() || self.keep_names.has(name, &copy)) && !self.remove_names.has(name, &copy)
         });
     }
 

@@ -77,7 +77,10 @@ impl Condition {
         Some(match expression {
             Expression::Join(left, join, right) => {
                 let (left, right) = (Self::build(left, diagnostics), Self::build(right, diagnostics));
-                Condition::Join(Box::new(left?), *join, Box::new(right?))
+                let (left, right) = (left?, right?);
+                // A condition has no effects, so the side that is answered sooner may come first.
+                let (first, second) = if right.cost() < left.cost() { (right, left) } else { (left, right) };
+                Condition::Join(Box::new(first), *join, Box::new(second))
             }
             Expression::Not(inner) => Condition::Not(Box::new(Self::build(inner, diagnostics)?)),
             Expression::Truthy(operand) => {
@@ -135,6 +138,19 @@ impl Condition {
                 }
             }
         })
+    }
+
+    /// How long it takes to answer, in nanoseconds or so: an order, no more.
+    fn cost(&self) -> usize {
+        match self {
+            Condition::Level(_) => 1,
+            Condition::Truthy(_) => 10,
+            Condition::Compare(..) | Condition::In(..) => 20,
+            Condition::Match(..) => 100,
+            Condition::Not(inner) => inner.cost(),
+            // The second side is often not asked.
+            Condition::Join(first, _, second) => first.cost() + second.cost() / 2,
+        }
     }
 
     /// Whether it holds for `event`.

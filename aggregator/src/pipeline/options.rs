@@ -210,7 +210,7 @@ impl<'a> Options<'a> {
     /// Reads a field reference.
     pub fn path(&mut self, (text, span): &Placed) -> Option<FieldPath> {
         match FieldPath::parse(text) {
-            Ok(path) => Some(path),
+            Ok(path) => Some(path.lasting()),
             Err(error) => {
                 self.error(span, error.to_string(), "a field is written `name` or `[outer][inner]`");
                 None

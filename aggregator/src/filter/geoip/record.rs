@@ -118,131 +118,60 @@ fn region<'r>(record: &'r Record<'_>) -> Option<&'r Named<'r>> {
     record.subdivisions.first()
 }
 
+/// One that is called the same in the option and without the Elastic Common Schema.
+const fn field(option: &'static str, ecs: &'static [&'static str], get: fn(&Record<'_>) -> Option<Value>) -> Field {
+    Field { option, legacy: option, ecs, get }
+}
+
 /// All of them, with the names of Logstash's filter.
 pub const FIELDS: [Field; 22] = [
     Field {
-        option: "autonomous_system_number",
         legacy: "asn",
-        ecs: &["as", "number"],
-        get: |record| record.autonomous_system_number.map(Number::whole),
+        ..field("autonomous_system_number", &["as", "number"], |record| {
+            record.autonomous_system_number.map(Number::whole)
+        })
     },
     Field {
-        option: "autonomous_system_organization",
         legacy: "as_org",
-        ecs: &["as", "organization", "name"],
-        get: |record| text(record.autonomous_system_organization),
+        ..field("autonomous_system_organization", &["as", "organization", "name"], |record| {
+            text(record.autonomous_system_organization)
+        })
     },
-    Field {
-        option: "city_name",
-        legacy: "city_name",
-        ecs: &["geo", "city_name"],
-        get: |record| text(record.city.names.en),
-    },
-    Field {
-        option: "country_name",
-        legacy: "country_name",
-        ecs: &["geo", "country_name"],
-        get: |record| text(record.country.names.en),
-    },
-    Field {
-        option: "continent_code",
-        legacy: "continent_code",
-        ecs: &["geo", "continent_code"],
-        get: |record| text(record.continent.code),
-    },
-    Field {
-        option: "continent_name",
-        legacy: "continent_name",
-        ecs: &["geo", "continent_name"],
-        get: |record| text(record.continent.names.en),
-    },
-    Field {
-        option: "country_code2",
-        legacy: "country_code2",
-        ecs: &["geo", "country_iso_code"],
-        get: |record| text(record.country.iso_code),
-    },
+    field("city_name", &["geo", "city_name"], |record| text(record.city.names.en)),
+    field("country_name", &["geo", "country_name"], |record| text(record.country.names.en)),
+    field("continent_code", &["geo", "continent_code"], |record| text(record.continent.code)),
+    field("continent_name", &["geo", "continent_name"], |record| text(record.continent.names.en)),
+    field("country_code2", &["geo", "country_iso_code"], |record| text(record.country.iso_code)),
     // The files have held no codes of three letters for years; Logstash writes the short one here, too.
-    Field { option: "country_code3", legacy: "country_code3", ecs: &[], get: |record| text(record.country.iso_code) },
-    Field { option: "domain", legacy: "domain", ecs: &["domain"], get: |record| text(record.domain) },
+    field("country_code3", &[], |record| text(record.country.iso_code)),
+    field("domain", &["domain"], |record| text(record.domain)),
     // Filled in by the filter: the address as it stands in the event.
-    Field { option: "ip", legacy: "ip", ecs: &["ip"], get: |_| None },
-    Field { option: "isp", legacy: "isp", ecs: &["mmdb", "isp"], get: |record| text(record.isp) },
-    Field {
-        option: "postal_code",
-        legacy: "postal_code",
-        ecs: &["geo", "postal_code"],
-        get: |record| text(record.postal.code),
-    },
-    Field {
-        option: "dma_code",
-        legacy: "dma_code",
-        ecs: &["mmdb", "dma_code"],
-        get: |record| record.location.metro_code.map(Number::whole),
-    },
-    Field {
-        option: "region_name",
-        legacy: "region_name",
-        ecs: &["geo", "region_name"],
-        get: |record| text(region(record)?.names.en),
-    },
-    Field {
-        option: "region_code",
-        legacy: "region_code",
-        ecs: &["geo", "region_code"],
-        get: |record| text(region(record)?.iso_code),
-    },
-    Field {
-        option: "region_iso_code",
-        legacy: "region_iso_code",
-        ecs: &["geo", "region_iso_code"],
-        get: |record| {
-            let (country, region) = (record.country.iso_code?, region(record)?.iso_code?);
-            Some(Value::Text(format!("{country}-{region}").into()))
-        },
-    },
-    Field {
-        option: "timezone",
-        legacy: "timezone",
-        ecs: &["geo", "timezone"],
-        get: |record| text(record.location.time_zone),
-    },
-    Field {
-        option: "location",
-        legacy: "location",
-        ecs: &["geo", "location"],
-        get: |record| {
-            let (latitude, longitude) = (record.location.latitude?, record.location.longitude?);
-            let mut point = Object::new();
-            point.insert(Text::from_static("lat"), Value::Float(latitude.0));
-            point.insert(Text::from_static("lon"), Value::Float(longitude.0));
-            Some(Value::Object(point))
-        },
-    },
-    Field {
-        option: "latitude",
-        legacy: "latitude",
-        ecs: &["geo", "location", "lat"],
-        get: |record| record.location.latitude.map(|latitude| Value::Float(latitude.0)),
-    },
-    Field {
-        option: "longitude",
-        legacy: "longitude",
-        ecs: &["geo", "location", "lon"],
-        get: |record| record.location.longitude.map(|longitude| Value::Float(longitude.0)),
-    },
-    Field {
-        option: "organization",
-        legacy: "organization",
-        ecs: &["mmdb", "organization"],
-        get: |record| text(record.organization),
-    },
-    Field {
-        option: "connection_type",
-        legacy: "connection_type",
-        ecs: &["mmdb", "connection_type"],
-        get: |record| text(record.connection_type),
-    },
+    field("ip", &["ip"], |_| None),
+    field("isp", &["mmdb", "isp"], |record| text(record.isp)),
+    field("postal_code", &["geo", "postal_code"], |record| text(record.postal.code)),
+    field("dma_code", &["mmdb", "dma_code"], |record| record.location.metro_code.map(Number::whole)),
+    field("region_name", &["geo", "region_name"], |record| text(region(record)?.names.en)),
+    field("region_code", &["geo", "region_code"], |record| text(region(record)?.iso_code)),
+    field("region_iso_code", &["geo", "region_iso_code"], |record| {
+        let (country, region) = (record.country.iso_code?, region(record)?.iso_code?);
+        Some(Value::Text(format!("{country}-{region}").into()))
+    }),
+    field("timezone", &["geo", "timezone"], |record| text(record.location.time_zone)),
+    field("location", &["geo", "location"], |record| {
+        let (latitude, longitude) = (record.location.latitude?, record.location.longitude?);
+        let mut point = Object::new();
+        point.insert(Text::from_static("lat"), Value::Float(latitude.0));
+        point.insert(Text::from_static("lon"), Value::Float(longitude.0));
+        Some(Value::Object(point))
+    }),
+    field("latitude", &["geo", "location", "lat"], |record| {
+        record.location.latitude.map(|latitude| Value::Float(latitude.0))
+    }),
+    field("longitude", &["geo", "location", "lon"], |record| {
+        record.location.longitude.map(|longitude| Value::Float(longitude.0))
+    }),
+    field("organization", &["mmdb", "organization"], |record| text(record.organization)),
+    field("connection_type", &["mmdb", "connection_type"], |record| text(record.connection_type)),
 ];
 
 /// What is looked for when `fields` does not say: all that a file of this type has.

@@ -1,6 +1,7 @@
 //! `grok`: takes a text apart with named patterns.
 
 mod expand;
+mod layout;
 mod library;
 
 use std::cell::RefCell;
@@ -15,6 +16,7 @@ use crate::pipeline::options::{Ecs, Options, Placed, scalar};
 use crate::pipeline::pattern::Pattern;
 use crate::pipeline::pattern::engine::{Cache, Engine, Verdict};
 use expand::{Capture, Expanded, expand};
+use layout::Layout;
 use library::Library;
 
 /// A pattern file larger than this is not one, in bytes.
@@ -35,8 +37,13 @@ struct Grok {
 struct Matcher {
     engine: Engine,
     /// Fields of the groups by their number; groups without a name are not kept.
-    captures: Vec<Option<(FieldPath, Option<Kind>)>>,
+    captures: Vec<Target>,
+    /// The objects that the fields make where none of them is there before.
+    layout: Option<Layout>,
 }
+
+/// Where a group goes, and as what.
+type Target = Option<(FieldPath, Option<Kind>)>;
 
 thread_local! {
     static CACHE: RefCell<Cache> = RefCell::default();
@@ -183,10 +190,12 @@ fn matcher(text: &str, library: &Library, named_only: bool, target: Option<&Fiel
                 return Err((format!("`{other}` is no type for a capture"), "there are int and float".to_owned()));
             }
         };
-        paths.push(Some((target.map_or_else(|| path.clone(), |target| path.below(target)), kind)));
+        let path = target.map_or_else(|| path.clone(), |target| path.below(target));
+        paths.push(Some((path.lasting(), kind)));
     }
     let engine = Engine::new(&parsed).map_err(|error| (error.to_string(), String::new()))?;
-    Ok(Matcher { engine, captures: paths })
+    let layout = Layout::of(&paths);
+    Ok(Matcher { engine, captures: paths, layout })
 }
 
 impl Grok {
@@ -197,10 +206,18 @@ impl Grok {
             let verdict = CACHE.with_borrow_mut(|cache| {
                 let verdict = matcher.engine.find(text, 0, cache);
                 if verdict == Verdict::Match {
-                    for (index, field) in matcher.captures.iter().enumerate() {
-                        let Some((path, kind)) = field else { continue };
-                        let found = cache.capture(index).filter(|(start, end)| start < end);
-                        self.put(event, path, found.map(|(start, end)| text.slice_ref(&text[start..end])), *kind);
+                    let found = |index| {
+                        let (start, end) = cache.capture(index).filter(|(start, end)| start < end)?;
+                        Some(text.slice_ref(&text[start..end]))
+                    };
+                    match &matcher.layout {
+                        Some(layout) if layout.is_free(event) => layout.put(event, self.keep_empty, &found),
+                        _ => {
+                            for (index, field) in matcher.captures.iter().enumerate() {
+                                let Some((path, kind)) = field else { continue };
+                                self.put(event, path, found(index), *kind);
+                            }
+                        }
                     }
                 }
                 verdict
@@ -220,11 +237,7 @@ impl Grok {
         if text.is_none() && !self.keep_empty {
             return;
         }
-        let value = match (text, kind) {
-            (None, _) => Value::Null,
-            (Some(text), None) => Value::Text(text),
-            (Some(text), Some(kind)) => kind.convert(Value::Text(text)),
-        };
+        let value = value(text, kind);
         if self.overwrite.contains(path) {
             event.set(path, value);
             return;
@@ -244,6 +257,15 @@ impl Grok {
             }
             Some(_) => {}
         }
+    }
+}
+
+/// What a group that matched `text` becomes.
+fn value(text: Option<Text>, kind: Option<Kind>) -> Value {
+    match (text, kind) {
+        (None, _) => Value::Null,
+        (Some(text), None) => Value::Text(text),
+        (Some(text), Some(kind)) => kind.convert(Value::Text(text)),
     }
 }
 

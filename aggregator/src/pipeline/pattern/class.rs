@@ -202,12 +202,19 @@ impl Class {
         }
     }
 
-    /// How many ASCII characters of the set follow each other from `at`; at most `most`.
-    #[inline]
-    pub fn ascii_run(&self, bytes: &[u8], at: usize, most: usize) -> usize {
-        let is_other = |byte: &u8| *byte >= 0x80 || self.ascii >> *byte & 1 == 0;
-        let bytes = &bytes[at..bytes.len().min(at.saturating_add(most))];
-        bytes.iter().position(is_other).unwrap_or(bytes.len())
+    /// How bytes follow each other in a run of it; none where some characters above ASCII are in it and others are not.
+    pub fn scan(&self) -> Option<Scan> {
+        let wide = match self.ranges[..] {
+            [] => false,
+            [(FIRST_WIDE, LAST)] => true,
+            _ => return None,
+        };
+        Some(Scan::new(|byte| if byte < 0x80 { self.ascii >> byte & 1 == 1 } else { wide }))
+    }
+
+    /// How many ASCII characters of the set follow each other.
+    pub fn scan_ascii(&self) -> Scan {
+        Scan::new(|byte| byte < 0x80 && self.ascii >> byte & 1 == 1)
     }
 
     /// The bytes that a character of the set may begin with.
@@ -261,6 +268,37 @@ impl Class {
             }
         }
         out.push(']');
+    }
+}
+
+/// Goes over the bytes of a set, quickly.
+#[derive(Clone, Debug)]
+pub enum Scan {
+    /// All but this one.
+    AllBut(u8),
+    /// Those for which it is true.
+    Table(Box<[bool; 256]>),
+}
+
+impl Scan {
+    /// Goes over the bytes for which `has` is true.
+    pub fn new(has: impl Fn(u8) -> bool) -> Self {
+        let table: [bool; 256] = std::array::from_fn(|byte| has(byte as u8));
+        let mut others = (0..=u8::MAX).filter(|byte| !table[usize::from(*byte)]);
+        match (others.next(), others.next()) {
+            (Some(only), None) => Self::AllBut(only),
+            _ => Self::Table(Box::new(table)),
+        }
+    }
+
+    /// How many bytes of the set come first.
+    #[inline]
+    pub fn run(&self, bytes: &[u8]) -> usize {
+        let end = match self {
+            Self::AllBut(byte) => memchr::memchr(*byte, bytes),
+            Self::Table(table) => bytes.iter().position(|byte| !table[usize::from(*byte)]),
+        };
+        end.unwrap_or(bytes.len())
     }
 }
 

@@ -1,7 +1,7 @@
 //! From an expression to instructions, with what is known about the bytes that each choice can begin with.
 
 use super::PatternError;
-use super::class::{Bytes, Class};
+use super::class::{Bytes, Class, Scan};
 use super::engine::Begin;
 use super::syntax::{Node, Place};
 
@@ -9,8 +9,6 @@ use super::syntax::{Node, Place};
 const INSTRUCTIONS_MAX: usize = 60_000;
 /// Characters that a look back may go.
 const BEHIND_MAX: usize = 255;
-/// Literals shorter than this are in nearly every line, so that looking for them first does not pay.
-const LITERAL_BYTES_MIN: usize = 3;
 
 /// A compiled expression.
 #[derive(Debug)]
@@ -54,20 +52,7 @@ pub enum Inst {
         choice: usize,
     },
     /// A set over and over.
-    Run {
-        /// The set.
-        class: Box<Class>,
-        /// At least.
-        min: u32,
-        /// At most.
-        max: u32,
-        /// Whether as many as possible come first.
-        greedy: bool,
-        /// False where giving back characters could never help.
-        giving_back: bool,
-        /// Bytes that may follow; none if anything may.
-        next: Option<Box<Bytes>>,
-    },
+    Run(Box<Run>),
     /// Notes the place where a round of a loop begins.
     RoundStart(usize),
     /// Leaves the loop when the round took nothing.
@@ -100,6 +85,46 @@ pub enum Inst {
         /// Whether it looks back.
         behind: bool,
     },
+}
+
+/// A set over and over.
+#[derive(Debug)]
+pub struct Run {
+    /// The set.
+    pub class: Class,
+    /// At least.
+    pub min: u32,
+    /// At most.
+    pub max: u32,
+    /// Whether as many as possible come first.
+    pub greedy: bool,
+    /// False where giving back characters could never help.
+    pub giving_back: bool,
+    /// Bytes that may follow; none if anything may.
+    pub next: Option<Bytes>,
+    /// Goes over ASCII characters of the set.
+    pub ascii: Scan,
+    /// Goes over all characters of the set, where it may be repeated without limit and a byte tells enough.
+    pub whole: Option<Scan>,
+    /// Goes over characters of the set that nothing can follow; under the same condition.
+    pub until_next: Option<Scan>,
+}
+
+impl Run {
+    fn new(class: Class, min: u32, max: Option<u32>, greedy: bool, giving_back: bool, next: Follow) -> Self {
+        // With one character at most to be counted, bytes need not be told from characters.
+        let whole = class.scan().filter(|_| max.is_none() && min <= 1);
+        let until_next = match (&whole, &next) {
+            (Some(_), Some(next)) => {
+                let first = class.first_bytes();
+                // Bytes within a character follow one that begins it and are looked at by nobody else.
+                Some(Scan::new(|byte| (first.has(byte) || (0x80..0xC0).contains(&byte)) && !next.has(byte)))
+            }
+            _ => None,
+        };
+        let ascii = class.scan_ascii();
+        Self { class, min, max: max.unwrap_or(u32::MAX), greedy, giving_back, next, ascii, whole, until_next }
+    }
 }
 
 /// What an expression can begin with.
@@ -164,15 +189,7 @@ impl Compiler {
                 if let (true, Node::Repeat { inner, min, max, greedy: true }) = (self.quick, &**inner)
                     && let Some(class) = single(inner)
                 {
-                    let (min, max) = (*min, max.unwrap_or(u32::MAX));
-                    self.push(Inst::Run {
-                        class: Box::new(class),
-                        min,
-                        max,
-                        greedy: true,
-                        giving_back: false,
-                        next: None,
-                    })?;
+                    self.push(Inst::Run(Box::new(Run::new(class, *min, *max, true, false, None))))?;
                     return Ok(());
                 }
                 let start = self.push(Inst::Atomic { after: 0 })?;
@@ -259,8 +276,7 @@ impl Compiler {
     ) -> Result<(), PatternError> {
         if let (true, Some(class)) = (self.quick, single(inner)) {
             let apart = follow.is_some_and(|next| next.is_apart(&class.first_bytes()));
-            let (max, next) = (max.unwrap_or(u32::MAX), follow.map(Box::new));
-            self.push(Inst::Run { class: Box::new(class), min, max, greedy, giving_back: !apart, next })?;
+            self.push(Inst::Run(Box::new(Run::new(class, min, max, greedy, !apart, follow))))?;
             return Ok(());
         }
         let start = first(inner);
@@ -416,17 +432,15 @@ pub fn begin(node: &Node) -> Begin {
     }
 }
 
-/// The longest text that is in every match.
-pub fn longest_literal(node: &Node, best: &mut Option<String>) {
+/// The longest text of at least `bytes_min` bytes that is in every match.
+pub fn longest_literal(node: &Node, bytes_min: usize, best: &mut Option<String>) {
     match node {
-        Node::Literal(text)
-            if text.len() >= LITERAL_BYTES_MIN && best.as_ref().is_none_or(|best| text.len() > best.len()) =>
-        {
+        Node::Literal(text) if text.len() >= bytes_min && best.as_ref().is_none_or(|best| text.len() > best.len()) => {
             *best = Some(text.clone());
         }
-        Node::Capture(_, inner) | Node::Atomic(inner) => longest_literal(inner, best),
-        Node::Repeat { inner, min, .. } if *min > 0 => longest_literal(inner, best),
-        Node::Concat(items) => items.iter().for_each(|item| longest_literal(item, best)),
+        Node::Capture(_, inner) | Node::Atomic(inner) => longest_literal(inner, bytes_min, best),
+        Node::Repeat { inner, min, .. } if *min > 0 => longest_literal(inner, bytes_min, best),
+        Node::Concat(items) => items.iter().for_each(|item| longest_literal(item, bytes_min, best)),
         _ => {}
     }
 }

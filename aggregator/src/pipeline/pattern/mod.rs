@@ -10,6 +10,7 @@ pub mod syntax;
 use std::borrow::Cow;
 use std::cell::RefCell;
 
+use class::Bytes;
 use engine::{Cache, Engine, Verdict};
 use syntax::{Node, Place};
 
@@ -39,9 +40,23 @@ enum Kind {
     Begin(String),
     /// The text anywhere.
     Within(Box<memchr::memmem::Finder<'static>>),
-    Regex(Box<regex::Regex>),
+    /// Any other that the crate `regex` can do, and what a text must have to be worth its while.
+    Regex(Box<regex::Regex>, Box<Needs>),
     Engine(std::sync::Arc<Engine>, Vec<Option<String>>),
 }
+
+/// What is quickly seen to be missing from a text that an expression cannot match: nearly all of them are, as a pipeline
+/// asks every line what only those of one service can have.
+#[derive(Clone, Debug)]
+struct Needs {
+    /// The bytes it must begin with, for an expression that matches at the begin of the text alone.
+    beginning: Option<Bytes>,
+    /// A byte that must be in it.
+    within: Option<u8>,
+}
+
+/// In texts up to so many bytes a needed byte is looked for; in longer ones the crate `regex` does so itself.
+const SHORT_BYTES: usize = 32;
 
 thread_local! {
     static CACHE: RefCell<Cache> = RefCell::default();
@@ -73,7 +88,7 @@ impl Pattern {
             let built =
                 regex::RegexBuilder::new(&rust).size_limit(SIZE_BYTES_MAX).dfa_size_limit(CACHE_BYTES_MAX).build();
             return match built {
-                Ok(regex) => Ok(Self { kind: Kind::Regex(Box::new(regex)) }),
+                Ok(regex) => Ok(Self { kind: Kind::Regex(Box::new(regex), Box::new(Needs::of(&parsed.node))) }),
                 Err(error) => Err(PatternError(error.to_string())),
             };
         }
@@ -88,8 +103,16 @@ impl Pattern {
             Kind::Line(line) => text == line || text.len() > line.len() && line_at(text, line, 0).is_some(),
             Kind::Begin(begin) => text.starts_with(begin.as_str()),
             Kind::Within(finder) => finder.find(text.as_bytes()).is_some(),
-            Kind::Regex(regex) => regex.is_match(text),
+            Kind::Regex(regex, needs) => needs.are_met(text) && regex.is_match(text),
             Kind::Engine(engine, _) => CACHE.with_borrow_mut(|cache| engine.find(text, 0, cache) == Verdict::Match),
+        }
+    }
+
+    /// The one text of a line that it matches, if it is no more than that.
+    pub fn exact(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Whole(text) | Kind::Line(text) => Some(text),
+            _ => None,
         }
     }
 
@@ -103,7 +126,7 @@ impl Pattern {
             Kind::Within(finder) => {
                 finder.find(&text.as_bytes()[from..]).map(|at| alone(from + at, finder.needle().len()))
             }
-            Kind::Regex(regex) => {
+            Kind::Regex(regex, _) => {
                 let captures = regex.captures_at(text, from)?;
                 let span = captures.get(0).map(|all| (all.start(), all.end()))?;
                 let groups =
@@ -136,7 +159,7 @@ impl Pattern {
     /// The names of its groups.
     fn name(&self, wanted: &str) -> Option<usize> {
         match &self.kind {
-            Kind::Regex(regex) => regex.capture_names().position(|name| name == Some(wanted)),
+            Kind::Regex(regex, _) => regex.capture_names().position(|name| name == Some(wanted)),
             Kind::Engine(_, names) => {
                 names.iter().position(|name| name.as_deref() == Some(wanted)).map(|index| index + 1)
             }
@@ -193,6 +216,30 @@ impl Pattern {
             rest = &tail[len..];
         }
         out.push_str(rest);
+    }
+}
+
+impl Needs {
+    fn of(node: &Node) -> Self {
+        let start = compile::first(node);
+        let anchored = compile::begin(node) == engine::Begin::Text && !start.nullable;
+        let mut literal = None;
+        compile::longest_literal(node, 1, &mut literal);
+        Self {
+            beginning: anchored.then_some(start.bytes),
+            within: literal.and_then(|literal: String| literal.bytes().next()),
+        }
+    }
+
+    #[inline]
+    fn are_met(&self, text: &str) -> bool {
+        if let Some(beginning) = &self.beginning {
+            return text.as_bytes().first().is_some_and(|byte| beginning.has(*byte));
+        }
+        match self.within {
+            Some(byte) if text.len() <= SHORT_BYTES => text.as_bytes().contains(&byte),
+            _ => true,
+        }
     }
 }
 

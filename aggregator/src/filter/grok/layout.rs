@@ -1,0 +1,93 @@
+//! The fields of a pattern as a tree, so that an event that has none of them gets each object once and whole, and not field
+//! by field along its path.
+
+use super::{Target, value};
+use crate::event::{Event, FieldPath, Object, Text, Value};
+use crate::filter::mutate::convert::Kind;
+
+/// The fields of a pattern.
+#[derive(Debug)]
+pub(super) struct Layout {
+    roots: Vec<(FieldPath, Branch)>,
+}
+
+#[derive(Debug)]
+enum Branch {
+    /// A group, by its number.
+    Group(usize, Option<Kind>),
+    /// Names, in the order of the groups.
+    Names(Vec<(Text, Branch)>),
+}
+
+impl Layout {
+    /// The tree of these groups; none where a field comes twice or is a part of another, or lies in `[@metadata]`: there
+    /// each has to look at what is there before it.
+    pub fn of(captures: &[Target]) -> Option<Self> {
+        let mut all = Vec::new();
+        for (index, capture) in captures.iter().enumerate() {
+            let Some((path, kind)) = capture else { continue };
+            let names: Vec<&Text> = path.segments().iter().map(|segment| &segment.name).collect();
+            if path.is_metadata() || !add(&mut all, &names, Branch::Group(index, *kind)) {
+                return None;
+            }
+        }
+        Some(Self {
+            roots: all.into_iter().map(|(name, branch)| (FieldPath::of(&[&name]).lasting(), branch)).collect(),
+        })
+    }
+
+    /// Whether an event has nothing in any of their places.
+    pub fn is_free(&self, event: &Event) -> bool {
+        self.roots.iter().all(|(root, _)| event.get(root).is_none())
+    }
+
+    /// Sets the fields of an event that has none of them; `found` gives what a group matched.
+    pub fn put(&self, event: &mut Event, keep_empty: bool, found: &impl Fn(usize) -> Option<Text>) {
+        for (root, branch) in &self.roots {
+            if let Some(value) = grow(branch, keep_empty, found) {
+                event.set(root, value);
+            }
+        }
+    }
+}
+
+/// Adds a branch; false where there is one in its place or on its way.
+fn add(level: &mut Vec<(Text, Branch)>, names: &[&Text], branch: Branch) -> bool {
+    let Some((first, rest)) = names.split_first() else { return false };
+    let have = level.iter().position(|(name, _)| name == *first);
+    match (have.map(|index| &mut level[index].1), rest.is_empty()) {
+        (None, true) => {
+            level.push(((*first).clone(), branch));
+            true
+        }
+        (None, false) => {
+            let mut inner = Vec::new();
+            let added = add(&mut inner, rest, branch);
+            level.push(((*first).clone(), Branch::Names(inner)));
+            added
+        }
+        (Some(Branch::Names(inner)), false) => add(inner, rest, branch),
+        (Some(_), _) => false,
+    }
+}
+
+fn grow(branch: &Branch, keep_empty: bool, found: &impl Fn(usize) -> Option<Text>) -> Option<Value> {
+    match branch {
+        Branch::Group(index, kind) => {
+            let text = found(*index);
+            (text.is_some() || keep_empty).then(|| value(text, *kind))
+        }
+        Branch::Names(names) => {
+            let mut object = Object::new();
+            for (name, inner) in names {
+                if let Some(value) = grow(inner, keep_empty, found) {
+                    if object.is_empty() {
+                        object.reserve(names.len());
+                    }
+                    object.push(name.clone(), value);
+                }
+            }
+            (!object.is_empty()).then_some(Value::Object(object))
+        }
+    }
+}

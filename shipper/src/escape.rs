@@ -100,19 +100,31 @@ pub(crate) fn without_ansi(text: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
+/// `00` to `99`.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[0; 2]; 100];
+    let mut at = 0;
+    while at < pairs.len() {
+        pairs[at] = [b'0' + (at / 10) as u8, b'0' + (at % 10) as u8];
+        at += 1;
+    }
+    pairs
+};
+
 /// Appends a number in decimal.
 pub(crate) fn push_number(number: u64, out: &mut Vec<u8>) {
     // 2^64 has 20 digits.
-    let mut digits = [0_u8; 20];
+    let mut digits = [b'0'; 20];
     let mut at = digits.len();
     let mut rest = number;
-    loop {
+    while rest >= 10 {
+        at -= 2;
+        digits[at..at + 2].copy_from_slice(&PAIRS[(rest % 100) as usize]);
+        rest /= 100;
+    }
+    if rest > 0 || number == 0 {
         at -= 1;
-        digits[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
+        digits[at] = b'0' + rest as u8;
     }
     out.extend_from_slice(&digits[at..]);
 }
@@ -159,7 +171,7 @@ mod tests {
 
     #[test]
     fn numbers() {
-        for number in [0, 7, 10, 1_234_567_890, u64::MAX] {
+        for number in [0, 7, 10, 99, 100, 101, 1_000, 1_234_567_890, u64::MAX] {
             let mut out = Vec::new();
             push_number(number, &mut out);
             assert_eq!(out, number.to_string().as_bytes());

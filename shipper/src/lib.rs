@@ -13,6 +13,8 @@
 //! The shipper knows nothing of pipelines, levels or indices.
 
 mod batch;
+#[cfg(test)]
+mod cases;
 mod choose;
 mod counters;
 mod cri;

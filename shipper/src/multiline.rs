@@ -106,6 +106,9 @@ impl Grouping {
         match self {
             Self::Off => None,
             Self::Auto => {
+                if state == State::Ordinary && begins_a_line(text) {
+                    return None;
+                }
                 continued(state, text, Duration::ZERO)?;
                 let gap = gap();
                 if gap > LINE_GAP { None } else { continued(state, text, gap) }
@@ -197,6 +200,12 @@ fn continued(state: State, text: &[u8], gap: Duration) -> Option<State> {
         }
         State::Matched(_) | State::Over => None,
     }
+}
+
+/// What no continuation of an ordinary line begins with: most lines begin with a date, a bracket or a brace.
+#[inline]
+fn begins_a_line(text: &[u8]) -> bool {
+    text.first().is_none_or(|first| !first.is_ascii_alphabetic() && !matches!(first, b' ' | b'\\' | b'#'))
 }
 
 fn ordinary_continued(text: &[u8], indent: usize, gap: Duration) -> Option<State> {

@@ -21,6 +21,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
 
 use serde::{Deserialize, Serialize};
 use weir_daemon::files::write_durably;
@@ -62,6 +63,16 @@ pub(crate) struct Entry {
     /// Positions of standard output, standard error, and our own records.
     pub(crate) acked: [u64; 3],
     pub(crate) files: Vec<FileEntry>,
+    /// Files that are done with and may lie in the folder still, compressed or not: not to be taken for new ones.
+    #[serde(default)]
+    pub(crate) past: Vec<Past>,
+}
+
+/// A file that is read and acknowledged to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Past {
+    pub(crate) inode: Inode,
+    pub(crate) head: Head,
 }
 
 /// One file of a log, oldest first in [`Entry::files`].
@@ -124,6 +135,8 @@ pub(crate) struct Registry {
     generation: u64,
     buffer: Vec<u8>,
     unsynced: bool,
+    /// The thread that makes the file durable at this moment.
+    syncing: Option<JoinHandle<io::Result<()>>>,
 }
 
 impl Registry {
@@ -146,7 +159,8 @@ impl Registry {
         let payload = serde_json::to_vec(&state)?;
         let slot_bytes = slot_bytes(payload.len());
         let file = create(&path, slot_bytes, generation + 1, &payload)?;
-        let registry = Self { path, file, slot_bytes, generation: generation + 1, buffer: Vec::new(), unsynced: false };
+        let generation = generation + 1;
+        let registry = Self { path, file, slot_bytes, generation, buffer: Vec::new(), unsynced: false, syncing: None };
         Ok((registry, state, found))
     }
 
@@ -178,11 +192,43 @@ impl Registry {
     /// # Errors
     /// What the file system said.
     pub(crate) fn sync(&mut self) -> io::Result<()> {
+        let ended = self.end_sync();
         if self.unsynced {
             self.file.sync_data()?;
             self.unsynced = false;
         }
+        ended
+    }
+
+    /// Has another thread make the last written state survive a power cut: a busy disk takes a second for that, in which
+    /// logs are rotated more than once. An error is told by the next call.
+    ///
+    /// # Errors
+    /// What the file system said, this time or the last.
+    pub(crate) fn begin_sync(&mut self) -> io::Result<()> {
+        if self.syncing.as_ref().is_some_and(|thread| !thread.is_finished()) {
+            return Ok(());
+        }
+        self.end_sync()?;
+        if self.unsynced {
+            let file = self.file.try_clone()?;
+            let thread = std::thread::Builder::new().name("weir-sync".to_owned());
+            self.syncing = Some(thread.spawn(move || file.sync_data())?);
+            self.unsynced = false;
+        }
         Ok(())
+    }
+
+    /// Whether the last written state is durable, or on its way.
+    pub(crate) fn is_synced(&self) -> bool {
+        !self.unsynced
+    }
+
+    fn end_sync(&mut self) -> io::Result<()> {
+        let Some(thread) = self.syncing.take() else { return Ok(()) };
+        let ended = thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread that syncs has panicked")));
+        self.unsynced |= ended.is_err();
+        ended
     }
 }
 
@@ -268,6 +314,7 @@ mod tests {
             id: u64::MAX - 3,
             acked: [n as u64, 7, 0],
             files: vec![],
+            past: vec![],
         };
         State { entries: (0..entries).map(entry).collect() }
     }

@@ -3,6 +3,7 @@
 //! In the order in which an event meets them:
 //! - [`frame`]: the frame types and their layout, the facts that both directions share;
 //! - [`window`]: the writer's side, a [`Window`] of events built in place, and its [`Compressor`];
+//! - [`deflate`]: what the compressor does at its fastest level;
 //! - [`decode`]: the reader's side, a [`Decoder`] that turns a byte stream, cut anywhere, into windows and events;
 //! - [`inflate`]: one compressed frame, unpacked in bounded steps;
 //! - [`limits`]: what a decoder accepts, and why it [`Refused`] the rest;
@@ -13,6 +14,7 @@
 
 pub mod ack;
 pub mod decode;
+mod deflate;
 pub mod frame;
 mod inflate;
 pub mod limits;

@@ -3,6 +3,7 @@
 use flate2::{Compress, Compression, FlushCompress, Status};
 use thiserror::Error;
 
+use crate::deflate::Encoder;
 use crate::frame::{COMPRESSED, EVENT_HEADER_BYTES, JSON, SHORT_FRAME_BYTES, Version, WINDOW};
 
 /// Space that is added to the output of the compressor when it has run out: one network send's worth.
@@ -141,25 +142,39 @@ impl Drop for EventSlot<'_> {
     }
 }
 
-/// A zlib compressor that keeps its tables from window to window (about 300 kB).
+/// A zlib compressor that keeps its tables from window to window: 64 kB for level 1, about 300 kB for the others.
 #[derive(Debug)]
-pub struct Compressor {
-    state: Compress,
+pub struct Compressor(State);
+
+#[derive(Debug)]
+enum State {
+    /// Level 1, which is our own: most of a window are bytes that were in the event before.
+    Fast(Encoder),
+    Zlib(Compress),
 }
 
 impl Compressor {
     /// A compressor of a level from 1 (fast) to 9 (small); Filebeat's default is 3.
     pub fn new(level: u32) -> Self {
-        Self { state: Compress::new(Compression::new(level.min(9)), true) }
+        Self(if level <= 1 { State::Fast(Encoder::new()) } else { State::zlib(level) })
     }
 
     fn deflate(&mut self, input: &[u8], out: &mut Vec<u8>) {
-        self.state.reset();
+        if let State::Fast(encoder) = &mut self.0 {
+            if input.len() <= Encoder::INPUT_BYTES_MAX {
+                encoder.encode(input, out);
+                return;
+            }
+            // Whether it fits a frame only its compressed length says.
+            self.0 = State::zlib(1);
+        }
+        let State::Zlib(state) = &mut self.0 else { return };
+        state.reset();
         loop {
             out.reserve(COMPRESS_STEP_BYTES);
             // total_in counts from the reset on, so it is the place to read on from.
-            let done = usize::try_from(self.state.total_in()).unwrap_or(input.len()).min(input.len());
-            match self.state.compress_vec(&input[done..], out, FlushCompress::Finish) {
+            let done = usize::try_from(state.total_in()).unwrap_or(input.len()).min(input.len());
+            match state.compress_vec(&input[done..], out, FlushCompress::Finish) {
                 Ok(Status::StreamEnd) => return,
                 // There was not enough space; both answers ask for a further call.
                 Ok(Status::Ok | Status::BufError) => {}
@@ -167,6 +182,12 @@ impl Compressor {
                 Err(error) => unreachable!("deflate of a fresh stream: {error}"),
             }
         }
+    }
+}
+
+impl State {
+    fn zlib(level: u32) -> Self {
+        Self::Zlib(Compress::new(Compression::new(level.min(9)), true))
     }
 }
 
@@ -206,14 +227,15 @@ mod tests {
 
     #[test]
     fn a_compressor_is_used_again_for_windows_of_any_size() {
-        let mut compressor = Compressor::new(3);
-        for events in [1_usize, 5000, 0, 3] {
+        let (mut fast, mut small) = (Compressor::new(1), Compressor::new(3));
+        for (events, compressor) in [1_usize, 5000, 0, 3].into_iter().flat_map(|n| [(n, false), (n, true)]) {
+            let compressor = if compressor { &mut fast } else { &mut small };
             let mut window = Window::new();
             for n in 0..events {
                 push(&mut window, &format!(r#"{{"message":"event {}"}}"#, n.wrapping_mul(0x9e37_79b9)));
             }
             let mut out = b"before".to_vec();
-            window.compress(&mut compressor, &mut out).unwrap();
+            window.compress(compressor, &mut out).unwrap();
             assert_eq!(&out[..6], b"before");
             assert_eq!(out[6..12], window.plain()[..6]);
             if events == 0 {

@@ -6,4 +6,4 @@ mod line;
 
 pub(crate) use config::Metadata;
 pub(crate) use limits::Limits;
-pub(crate) use line::{Line, Output, is_clean, is_time, parse};
+pub(crate) use line::{Exact, Line, Output, by_position, is_clean, is_time, parse};

@@ -26,14 +26,16 @@ use crate::registry::{Entry, Kind, Registry, State};
 use crate::settings::Config;
 use crate::spool::{CopyOf, Spool};
 use crate::status::Question;
-use crate::stream::{Rules, Stream};
+use crate::stream::{Out, Rules, Stream};
 use crate::tail::Look;
 use crate::watch::{Bell, Watch};
 
 use self::slot::Slot;
 
-/// Bytes read from one log before the next one has its turn: the size of the one read buffer.
+/// Bytes read from one log before the next one has its turn.
 const QUANTUM_BYTES: usize = 256 << 10;
+/// Size of the one read buffer: it stays in the processor's own cache beside the end of the window.
+const BUFFER_BYTES: usize = 128 << 10;
 /// How soon a log that gave something is looked at again. Renames wake us at once; this is for plain growth.
 const POLL_MIN: Duration = Duration::from_millis(20);
 /// How seldom an idle log is looked at.
@@ -89,7 +91,8 @@ pub(crate) struct Harvester {
     swept: bool,
     begun: Instant,
     unsaved: bool,
-    saved: Instant,
+    /// When the registry was made durable last.
+    synced: Instant,
     next_scan: Instant,
     next_gauges: Instant,
     stop: Shutdown,
@@ -139,7 +142,7 @@ impl Harvester {
             acked: parts.acked,
             watch,
             bell: parts.bell,
-            buffer: vec![0; QUANTUM_BYTES],
+            buffer: vec![0; BUFFER_BYTES],
             spool: parts.spool,
             node: parts.node,
             asked: parts.asked,
@@ -148,7 +151,7 @@ impl Harvester {
             swept: false,
             begun: now,
             unsaved: false,
-            saved: now,
+            synced: now,
             next_scan: now,
             next_gauges: now,
             stop: parts.stop,
@@ -181,8 +184,12 @@ impl Harvester {
                 self.limit_held();
             }
             self.answer();
-            if self.unsaved && self.saved.elapsed() >= REGISTRY_INTERVAL {
-                self.save(true);
+            if (self.unsaved || !self.registry.is_synced()) && self.synced.elapsed() >= REGISTRY_INTERVAL {
+                self.synced = Instant::now();
+                if self.save() {
+                    let begun = self.registry.begin_sync();
+                    self.judge(begun);
+                }
             }
             if now >= self.next_gauges {
                 self.set_gauges(now);
@@ -209,8 +216,8 @@ impl Harvester {
         {
             deadline = deadline.min(born + self.config.linger);
         }
-        if self.unsaved {
-            deadline = deadline.min(self.saved + REGISTRY_INTERVAL);
+        if self.unsaved || !self.registry.is_synced() {
+            deadline = deadline.min(self.synced + REGISTRY_INTERVAL);
         }
         deadline
     }
@@ -358,8 +365,9 @@ impl Harvester {
         let mut more = false;
         let mut moved = false;
         let may_read = !slot.excluded && self.ready.is_none();
+        let mut out = Out { batch: &mut self.batch, rules: &self.rules, counters: &self.counters };
         if may_read && let Some(news) = slot.stream.chain.news(slot.tried) {
-            match slot.stream.read(&mut self.buffer, QUANTUM_BYTES, &mut self.batch, &self.rules, &self.counters) {
+            match slot.stream.read(&mut self.buffer, QUANTUM_BYTES, &mut out) {
                 Ok(turn) => {
                     moved |= turn.moved;
                     more = turn.more || turn.full;
@@ -381,7 +389,7 @@ impl Harvester {
             }
         }
         if may_read && !more && slot.stream.waits() {
-            moved |= slot.stream.give_up_waiting(now, &mut self.batch, &self.rules, &self.counters);
+            moved |= slot.stream.give_up_waiting(now, &mut out);
         }
         if slot.stream.chain.lag() == 0 {
             slot.caught_up = now;
@@ -410,9 +418,7 @@ impl Harvester {
             at = at.min(ends.max(now + POLL_MIN));
         }
         self.schedule_at(index, at, interval);
-        if self.batch.window.bytes() >= self.rules.window_bytes
-            || self.batch.window.events() as usize >= self.rules.window_events
-        {
+        if self.rules.full(&self.batch) {
             self.close_batch();
         }
         more
@@ -466,7 +472,7 @@ impl Harvester {
         self.batch.marks = self.marks();
         if must_save {
             // Positions of these events hang on files that the registry does not know yet: it goes first.
-            self.save(false);
+            self.save();
         }
         let next = self.spare.pop().unwrap_or_default();
         self.ready = Some(std::mem::replace(&mut self.batch, next));
@@ -511,7 +517,8 @@ impl Harvester {
         }
     }
 
-    fn save(&mut self, sync: bool) {
+    /// Writes the registry: it survives a kill from here on, if this answers `true`.
+    fn save(&mut self) -> bool {
         let streams = self.slots.iter_mut().flatten().map(|slot| {
             slot.stream.unsaved = false;
             slot.stream.entry()
@@ -519,8 +526,20 @@ impl Harvester {
         let mut entries: Vec<Entry> = streams.filter(|entry| entry.id != 0 || !entry.files.is_empty()).collect();
         entries.extend(self.unclaimed.values().cloned());
         let written = self.registry.write(&State { entries });
-        let written = if sync { written.and_then(|()| self.registry.sync()) } else { written };
-        match written {
+        self.unsaved = false;
+        self.judge(written)
+    }
+
+    /// Writes the registry and waits until it survives a power cut.
+    fn save_durably(&mut self) {
+        if self.save() {
+            let synced = self.registry.sync();
+            self.judge(synced);
+        }
+    }
+
+    fn judge(&mut self, written: std::io::Result<()>) -> bool {
+        match &written {
             Ok(()) => self.health.well("registry"),
             Err(error) => {
                 self.counters.registry_failures.inc();
@@ -528,8 +547,7 @@ impl Harvester {
                 tracing::error!(%error, "cannot write the registry");
             }
         }
-        self.unsaved = false;
-        self.saved = Instant::now();
+        written.is_ok()
     }
 
     /// Sends what is in the open batch, waits for acknowledgements, and writes the registry for the last time.
@@ -545,7 +563,7 @@ impl Harvester {
             }
         }
         self.take_acks();
-        self.save(true);
+        self.save_durably();
         if self.outstanding > 0 {
             tracing::info!(
                 windows = self.outstanding,

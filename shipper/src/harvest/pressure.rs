@@ -35,7 +35,7 @@ impl Harvester {
                 if matches!(used, Some(Ok(true))) {
                     self.counters.spooled.inc();
                     // The copy stands for the file only if the registry knows the file.
-                    self.save(true);
+                    self.save_durably();
                 } else {
                     self.spool.remove(of);
                 }

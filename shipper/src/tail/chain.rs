@@ -6,7 +6,7 @@
 //!
 //! A chain is a list of files, oldest first. A file's bytes have the positions `base..base + size`. Docker closes a
 //! file before it renames it, so the size of every file but the last is final when the next one is seen, and is the
-//! next one's base. Where the link between two files cannot be proved, the base jumps by [`JUMP`].
+//! next one's base. Where the link between two files cannot be proved, the base jumps by [`JUMP`](super::JUMP).
 //!
 //! Files are looked for from the live name to the oldest (`x`, `x.1`, `x.2` …): a rotation in the meantime moves files
 //! the same way, so that each is met at least once, and those met twice are known by what they are. Every file that is
@@ -18,65 +18,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::discover::original;
-use crate::identity::{Head, Inode, Stat, stat_file, stat_path};
-use crate::registry::{Cause, FileEntry, Gap, Kind};
+use crate::identity::{Head, Inode, stat_file, stat_path};
+use crate::registry::{Cause, Entry, FileEntry, Gap, Kind, Past};
 
-use super::reader::{Reader, unpacked, unpacked_head};
+use super::part::Part;
+use super::reader::Reader;
 
-/// Distance between the last known position and the first one after a loss of unknown size. No file is that long.
-pub(crate) const JUMP: u64 = 1 << 40;
-/// Rotated files that are looked at: Docker's `max-file` is a handful. A folder with more is not Docker's doing.
-const ROTATED_MAX: u32 = 1_000;
 /// How long a plain file's name may be missing before the file counts as removed: a rotation takes less.
 const MISSING_MAX: Duration = Duration::from_secs(10);
 /// Attempts to list the files of a log that is being rotated at this very moment.
 const LISTINGS_MAX: usize = 8;
-
-/// One file of the chain.
-struct Part {
-    inode: Inode,
-    head: Head,
-    base: u64,
-    end: Option<u64>,
-    seen: u64,
-    gap: Option<Gap>,
-    gzip: bool,
-    /// Next byte to read.
-    offset: u64,
-    reader: Option<Reader>,
-    /// Whether it had the live name at the last look.
-    live: bool,
-    /// What is open is the spool's copy.
-    spooled: bool,
-}
-
-/// Names of rotated files: numbers as Docker and logrotate give them (`.1` is the newest), and dates as logrotate's
-/// `dateext` and the kubelet give them.
-#[derive(Default)]
-struct Rotated {
-    highest: u32,
-    dated: Vec<PathBuf>,
-}
-
-/// A file that was found in the folder.
-struct Met {
-    stat: Stat,
-    file: File,
-    gzip: bool,
-    live: bool,
-}
-
-/// What a file in the folder is to the chain.
-#[derive(Clone, Copy)]
-enum Found {
-    /// This part.
-    Part(usize),
-    /// The file of this part, whose bytes were replaced: truncated, or another file in the same inode.
-    Cut(usize),
-    /// Not known.
-    New,
-}
 
 /// What a look at the folder found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,17 +40,19 @@ pub(crate) enum Look {
 
 /// The files of one log.
 pub(crate) struct Chain {
-    kind: Kind,
-    live: PathBuf,
+    pub(super) kind: Kind,
+    pub(super) live: PathBuf,
     /// Rotated files from before the log was known are read as well.
-    history: bool,
-    parts: VecDeque<Part>,
+    pub(super) history: bool,
+    pub(super) parts: VecDeque<Part>,
+    /// What was read and acknowledged to its end, and may lie in the folder still.
+    pub(super) past: VecDeque<Past>,
     /// Index of the part that is being read. Parts before it are read, and not all acknowledged.
-    current: usize,
+    pub(super) current: usize,
     /// How often the live name had been created when the last part was seen under it; `None`: nobody counted.
-    created: Option<u64>,
+    pub(super) created: Option<u64>,
     /// The count is to be taken once more.
-    recount: bool,
+    pub(super) recount: bool,
     removed: bool,
     /// Since when nothing has the live name.
     missing: Option<Instant>,
@@ -116,6 +69,7 @@ impl Chain {
             live,
             history: kind == Kind::Docker,
             parts: VecDeque::new(),
+            past: VecDeque::new(),
             current: 0,
             created: None,
             recount: true,
@@ -132,21 +86,9 @@ impl Chain {
     }
 
     /// A log as the registry knows it, to be read on from `position`.
-    pub(crate) fn resume(kind: Kind, live: PathBuf, files: &[FileEntry], position: u64) -> Self {
-        let part = |entry: &FileEntry| Part {
-            inode: entry.inode,
-            head: entry.head,
-            base: entry.base,
-            end: entry.end,
-            seen: entry.seen,
-            gap: entry.gap,
-            gzip: entry.gzip,
-            offset: 0,
-            reader: None,
-            live: false,
-            spooled: false,
-        };
-        let mut chain = Self { parts: files.iter().map(part).collect(), ..Self::new(kind, live) };
+    pub(crate) fn resume(entry: &Entry, live: PathBuf, position: u64) -> Self {
+        let mut chain = Self { parts: entry.files.iter().map(Part::resume).collect(), ..Self::new(entry.kind, live) };
+        chain.past = entry.past.iter().copied().collect();
         chain.current = chain.parts.iter().rposition(|part| part.base <= position).unwrap_or(0);
         for part in chain.parts.iter_mut().take(chain.current) {
             part.offset = part.end.unwrap_or(part.seen);
@@ -160,16 +102,12 @@ impl Chain {
 
     /// What the registry should remember.
     pub(crate) fn entries(&self) -> Vec<FileEntry> {
-        let entry = |part: &Part| FileEntry {
-            inode: part.inode,
-            head: part.head,
-            base: part.base,
-            end: part.end,
-            seen: part.seen,
-            gap: part.gap,
-            gzip: part.gzip,
-        };
-        self.parts.iter().map(entry).collect()
+        self.parts.iter().map(Part::entry).collect()
+    }
+
+    /// What the registry should remember of files that are done with.
+    pub(crate) fn past(&self) -> Vec<Past> {
+        self.past.iter().copied().collect()
     }
 
     /// The live file's path.
@@ -247,10 +185,13 @@ impl Chain {
     /// Forgets files whose bytes are all acknowledged.
     pub(crate) fn forget(&mut self, acked: u64) {
         while self.current > 0 && self.parts.front().is_some_and(|part| part.base + part.end.unwrap_or(0) <= acked) {
-            if let Some(part) = self.parts.pop_front()
-                && part.spooled
-            {
-                self.spool_done.push(part.base);
+            if let Some(part) = self.parts.pop_front() {
+                if part.spooled {
+                    self.spool_done.push(part.base);
+                }
+                if part.head.tells_copies() {
+                    self.past.push_back(Past { inode: part.inode, head: part.head });
+                }
             }
             self.current -= 1;
         }
@@ -381,266 +322,6 @@ impl Chain {
         self.adopt(met, counted)
     }
 
-    /// All files of the log, oldest first, together with those that an earlier listing met and this one did not.
-    fn list(&self, before: Vec<Met>) -> io::Result<Vec<Met>> {
-        let mut newest_first: Vec<Met> = Vec::new();
-        let mut add = |file: io::Result<File>, gzip: bool, live: bool| -> io::Result<bool> {
-            let file = match file {
-                Ok(file) => file,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-                Err(error) => return Err(error),
-            };
-            let stat = stat_file(&file)?;
-            if !newest_first.iter().any(|met| met.stat.inode == stat.inode) {
-                newest_first.push(Met { stat, file, gzip, live });
-            }
-            Ok(true)
-        };
-        add(File::open(&self.live), false, true)?;
-        // Of a plain file that is new to us, only the live one was asked for.
-        if self.history || !self.parts.is_empty() {
-            let base = self.live.as_os_str().to_owned();
-            let name = |suffix: String| {
-                let mut name = base.clone();
-                name.push(suffix);
-                PathBuf::from(name)
-            };
-            let rotated = self.rotated()?;
-            // A rotation that happens now may add one more than the folder shows.
-            for number in 1..=rotated.highest + 1 {
-                if !add(File::open(name(format!(".{number}"))), false, false)? {
-                    add(File::open(name(format!(".{number}.gz"))), true, false)?;
-                }
-            }
-            for dated in rotated.dated {
-                // Older ones lie about for weeks: only a file that is being followed counts.
-                let known = |stat: Stat| self.parts.iter().any(|part| part.inode == stat.inode);
-                if self.history || stat_path(&dated).is_ok_and(known) {
-                    let gzip = dated.extension().is_some_and(|extension| extension == "gz");
-                    add(File::open(&dated), gzip, false)?;
-                }
-            }
-        }
-        // A file that an earlier listing met is older than all that were made since.
-        let mut oldest_first = before;
-        oldest_first.retain(|met| !newest_first.iter().any(|new| new.stat.inode == met.stat.inode));
-        for met in &mut oldest_first {
-            met.live = false;
-        }
-        oldest_first.extend(newest_first.into_iter().rev());
-        Ok(oldest_first)
-    }
-
-    /// The rotated files that lie beside the live one, by their names.
-    fn rotated(&self) -> io::Result<Rotated> {
-        let mut rotated = Rotated::default();
-        let (Some(folder), Some(name)) = (self.live.parent(), self.live.file_name()) else { return Ok(rotated) };
-        let name = name.as_encoded_bytes();
-        for entry in std::fs::read_dir(folder)? {
-            let file = entry?.file_name();
-            let Some(rest) = file.as_encoded_bytes().strip_prefix(name) else { continue };
-            let number = rest.strip_prefix(b".").map(|rest| rest.strip_suffix(b".gz").unwrap_or(rest));
-            let number = number.and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u32>().ok());
-            match number.filter(|number| *number < ROTATED_MAX) {
-                Some(number) => rotated.highest = rotated.highest.max(number),
-                None if self.kind == Kind::Plain
-                    && original(Path::new(&file)).is_some_and(|live| self.live.ends_with(live)) =>
-                {
-                    rotated.dated.push(folder.join(file));
-                }
-                None => {}
-            }
-        }
-        // Newest first, which their dates are in the order of names.
-        rotated.dated.sort_unstable_by(|a, b| b.cmp(a));
-        rotated.dated.truncate(ROTATED_MAX as usize);
-        Ok(rotated)
-    }
-
-    /// Takes over what was met: known files get their descriptors, new ones are added in order.
-    fn adopt(&mut self, met: Vec<Met>, created: Option<u64>) -> io::Result<Look> {
-        // A file may be truncated, written, renamed and compressed between two looks. What is open has its new bytes,
-        // and so has the copy: both are one new part.
-        let mut look = if self.was_truncated()? { self.truncated()? } else { Look::Same };
-        // Files that wait their turn have grown since they were met, and may be compressed by now: their copies are
-        // known by what is open here.
-        for part in self.parts.iter_mut().filter(|part| part.head.can_grow()) {
-            if let Some(Reader::Plain(file)) = &part.reader
-                && part.head.fits(file)?
-            {
-                part.head = Head::read(file)?;
-            }
-        }
-        // What is there under its own inode is not looked for among copies.
-        let own = |part: &Part| met.iter().any(|met| !met.gzip && part.is_inode(met.stat.inode));
-        let there: Vec<bool> = self.parts.iter().map(own).collect();
-        let mut known = Vec::with_capacity(met.len());
-        // Everything before this index is known, or so old that it was read and forgotten.
-        let mut fresh = 0;
-        let mut reaches_last = false;
-        for (at, met) in met.iter().enumerate() {
-            let found = self.find(met, &there)?;
-            match found {
-                Found::Part(index) => {
-                    fresh = at + 1;
-                    reaches_last = index + 1 == self.parts.len();
-                }
-                Found::Cut(index) => {
-                    (fresh, reaches_last) = (at, false);
-                    // What is open is the file with its new bytes: the old ones are gone.
-                    self.parts[index].reader = None;
-                }
-                Found::New => {}
-            }
-            known.push(found);
-        }
-        let live_inode = met.last().filter(|met| met.live).map(|met| met.stat.inode);
-        // The live name was created once for each file that is new: then none came and went in between.
-        let all_seen = match (self.created, created) {
-            (Some(before), Some(now)) => now.checked_sub(before) == Some((met.len() - fresh) as u64),
-            _ => false,
-        };
-        // Plain files are rotated once a day, not between two looks: the one that is open was the last.
-        let held = self.kind == Kind::Plain && self.parts.back().is_some_and(|part| part.reader.is_some());
-        let proved = self.parts.is_empty() || reaches_last || all_seen || held;
-        for part in &mut self.parts {
-            part.live = Some(part.inode) == live_inode;
-        }
-        for (at, met) in met.into_iter().enumerate() {
-            if at < fresh {
-                if let Found::Part(index) = known[at] {
-                    self.attach(index, met)?;
-                }
-            } else {
-                self.push(met, proved || at > fresh)?;
-                look = Look::Changed;
-            }
-        }
-        if live_inode.is_some() {
-            self.created = created;
-            self.recount = true;
-        }
-        Ok(look)
-    }
-
-    /// The part that a file is, if it is one. `there`: which parts lie in the folder under their own inode.
-    fn find(&self, met: &Met, there: &[bool]) -> io::Result<Found> {
-        for (index, part) in self.parts.iter().enumerate().rev() {
-            if part.is_inode(met.stat.inode) && part.gzip == met.gzip {
-                let whole = met.gzip || (met.stat.size >= part.offset && part.head.fits(&met.file)?);
-                return Ok(if whole { Found::Part(index) } else { Found::Cut(index) });
-            }
-        }
-        if self.kind == Kind::Plain {
-            return Ok(Found::New);
-        }
-        for (index, part) in self.parts.iter().enumerate().rev().filter(|(_, part)| part.head.tells_copies()) {
-            let copy = if met.gzip {
-                // Docker's compressor made a copy of the file, which may still be there.
-                part.head.fits_bytes(&unpacked_head(&met.file)?)
-            } else {
-                // The whole Docker root was moved. A file that is there, or open, has no copy: another one that begins
-                // with the same bytes is another file.
-                let gone = !there[index] && part.reader.is_none();
-                gone && met.stat.size >= part.offset && part.head.fits(&met.file)?
-            };
-            if copy {
-                return Ok(Found::Part(index));
-            }
-        }
-        Ok(Found::New)
-    }
-
-    /// A known file was met: hold it open if it is not read to its end.
-    fn attach(&mut self, index: usize, met: Met) -> io::Result<()> {
-        let part = &mut self.parts[index];
-        if index < self.current || part.reader.is_some() {
-            return Ok(());
-        }
-        if met.gzip && !part.gzip {
-            part.end = Some(unpacked(&met.file)?.1);
-        }
-        if !met.gzip {
-            part.seen = part.seen.max(met.stat.size);
-        }
-        part.inode = met.stat.inode;
-        part.gzip = met.gzip;
-        part.live = met.live;
-        part.reader = Some(Reader::new(met.file, met.gzip)?);
-        Ok(())
-    }
-
-    /// Adds a file after the last one. `proved`: no file was between the two.
-    fn push(&mut self, met: Met, proved: bool) -> io::Result<()> {
-        let (base, gap) = match self.parts.back_mut() {
-            None => (0, None),
-            Some(last) => last.close(proved),
-        };
-        let (head, end) = if met.gzip {
-            let (head, size) = unpacked(&met.file)?;
-            (head, Some(size))
-        } else {
-            (Head::read(&met.file)?, None)
-        };
-        self.parts.push_back(Part {
-            inode: met.stat.inode,
-            head,
-            base,
-            end,
-            seen: end.unwrap_or(met.stat.size),
-            gap,
-            gzip: met.gzip,
-            offset: 0,
-            reader: Some(Reader::new(met.file, met.gzip)?),
-            live: met.live,
-            spooled: false,
-        });
-        Ok(())
-    }
-
-    /// The last file has become shorter than it was, or begins with other bytes: what was not read of the old ones is
-    /// gone, and what is in it now gets positions of its own.
-    fn truncated(&mut self) -> io::Result<Look> {
-        let Some(last) = self.parts.back_mut() else { return Ok(Look::Same) };
-        let live = std::mem::take(&mut last.live);
-        let lost = last.seen.saturating_sub(last.offset);
-        let from = last.base + last.offset;
-        last.end = Some(last.offset);
-        // What was read of the old bytes is known; what was written after the last look is not.
-        let base = last.base + last.seen.max(last.offset) + JUMP;
-        let file = match last.reader.take() {
-            Some(Reader::Plain(file)) => file,
-            _ => File::open(&self.live)?,
-        };
-        let opened = stat_file(&file)?;
-        if !last.is_inode(opened.inode) {
-            // Rotated in the same moment: the next look sees a new file.
-            return Ok(Look::Changed);
-        }
-        let gap = Some(Gap { from, bytes: (lost > 0).then_some(lost), cause: Cause::Truncated });
-        self.parts.push_back(Part {
-            inode: opened.inode,
-            head: Head::read(&file)?,
-            base,
-            end: None,
-            seen: opened.size,
-            gap,
-            gzip: false,
-            offset: 0,
-            reader: Some(Reader::Plain(file)),
-            live,
-            spooled: false,
-        });
-        Ok(Look::Changed)
-    }
-
-    /// Whether the last file, which had the live name at the last look and is open, was truncated since.
-    fn was_truncated(&self) -> io::Result<bool> {
-        let Some(last) = self.parts.back().filter(|last| last.live) else { return Ok(false) };
-        let Some(Reader::Plain(file)) = &last.reader else { return Ok(false) };
-        Ok(stat_file(file)?.size < last.seen || !last.head.fits(file)?)
-    }
-
     /// The log's folder (or the plain file) is gone: what is open is read to its end, then the log is finished.
     fn remove(&mut self) {
         self.removed = true;
@@ -673,19 +354,7 @@ impl Chain {
 
     /// A part without bytes that carries the last gap of a log.
     fn push_end(&mut self, gap: Gap, base: u64) {
-        self.parts.push_back(Part {
-            inode: Inode::default(),
-            head: Head::default(),
-            base,
-            end: Some(0),
-            seen: 0,
-            gap: Some(gap),
-            gzip: false,
-            offset: 0,
-            reader: None,
-            live: false,
-            spooled: false,
-        });
+        self.parts.push_back(Part { gap: Some(gap), ..Part::new(Inode::default(), Head::default(), base, Some(0)) });
     }
 
     /// Reads into `buffer` from the present position. `Ok((0, …))`: nothing more for now. The flag says that these
@@ -782,47 +451,5 @@ impl Chain {
         }
         // From here on a compressed copy of the file can be known, also after a kill.
         Ok(if known == part.head.tells_copies() { Look::Same } else { Look::Changed })
-    }
-}
-
-impl Part {
-    /// Whether this is the file's inode. The device's number may change with a reboot; the birth does not.
-    fn is_inode(&self, inode: Inode) -> bool {
-        self.inode == inode
-            || (self.inode.ino == inode.ino
-                && self.inode.birth_ns == inode.birth_ns
-                && self.inode.birth_ns != 0
-                && self.head.tells_copies())
-    }
-
-    /// The size that a file has when nothing will be added to it.
-    fn final_size(&self) -> u64 {
-        let open = self.reader.as_ref().filter(|_| !self.gzip).and_then(|reader| reader.stat().ok());
-        open.map_or(self.seen, |stat| stat.size).max(self.offset)
-    }
-
-    /// Closes this part because another file follows: that one's base, and what was lost in between.
-    fn close(&mut self, proved: bool) -> (u64, Option<Gap>) {
-        self.live = false;
-        let held = self.reader.is_some();
-        if let Some(Reader::Plain(file)) = &self.reader
-            && self.head.can_grow()
-            && let Ok(head) = Head::read(file)
-        {
-            self.head = head;
-        }
-        let known = self.end.is_some() || held || proved;
-        let end = self.end.unwrap_or_else(|| self.final_size());
-        self.end = Some(end);
-        if proved && known {
-            return (self.base + end, None);
-        }
-        if held {
-            // It can be read to its end; whether another file came and went after it, nobody knows.
-            return (self.base + end + JUMP, Some(Gap { from: self.base + end, bytes: None, cause: Cause::Rotated }));
-        }
-        let gap = Gap { from: self.base + self.offset, bytes: None, cause: Cause::Rotated };
-        self.end = Some(self.offset);
-        (self.base + end.max(self.seen) + JUMP, Some(gap))
     }
 }

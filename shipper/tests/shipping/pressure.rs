@@ -46,10 +46,11 @@ fn row_13_deleted_files_are_held_up_to_a_limit_and_then_told_of() {
     assert_eq!(shipper.metric("weir_shipper_gap_bytes_total"), lost as i64);
 }
 
-#[test]
-fn row_19_the_spool_keeps_what_docker_deletes_also_through_a_kill() {
+/// 24,002 lines in nine files, of which Docker has kept two, while nobody acknowledges anything.
+fn outage(spool_max: &str) -> (Sink, Shipper) {
     let sink = Sink::start();
-    let mut shipper = Shipper::new(sink.address).with_admin().set("spool_max=100MB").set("window_events=500");
+    let mut shipper =
+        Shipper::new(sink.address).with_admin().set(&format!("spool_max={spool_max}")).set("window_events=500");
     let mut container = Container::create(&shipper.root(), "abc");
     shipper.start();
     container.count(0..1);
@@ -61,12 +62,22 @@ fn row_19_the_spool_keeps_what_docker_deletes_also_through_a_kill() {
         container.rotate(2);
     }
     container.count(24_001..24_002);
-    // All rotated files but the one whose bytes are on their way already are copied, and Docker has kept one.
-    sink.wait("the spool", |_| shipper.metric("weir_shipper_spooled_files_total") >= 7);
+    (sink, shipper)
+}
+
+fn killed_and_heard_again(sink: &Sink, shipper: &mut Shipper) {
     shipper.kill();
     sink.hang_up();
     sink.silence(false);
     shipper.start();
+}
+
+#[test]
+fn row_19_the_spool_keeps_what_docker_deletes_also_through_a_kill() {
+    let (sink, mut shipper) = outage("100MB");
+    // All rotated files but the one whose bytes are on their way already are copied, and Docker has kept one.
+    sink.wait("the spool", |_| shipper.metric("weir_shipper_spooled_files_total") >= 7);
+    killed_and_heard_again(&sink, &mut shipper);
     sink.wait_for(24_002);
     assert_eq!(sink.messages(""), counted(0..24_002));
     assert_eq!(sink.gaps().len(), 0);
@@ -76,28 +87,13 @@ fn row_19_the_spool_keeps_what_docker_deletes_also_through_a_kill() {
 
 #[test]
 fn a_spool_that_is_full_is_no_larger_than_its_cap_and_the_rest_is_told_of() {
-    let sink = Sink::start();
-    let mut shipper = Shipper::new(sink.address).with_admin().set("spool_max=1MB").set("window_events=500");
-    let mut container = Container::create(&shipper.root(), "abc");
-    shipper.start();
-    container.count(0..1);
-    sink.wait_for(1);
-    sink.silence(true);
-    for turn in 0..8 {
-        container.count(1 + turn * 3000..3001 + turn * 3000);
-        std::thread::sleep(LOOK);
-        container.rotate(2);
-    }
-    container.count(24_001..24_002);
+    let (sink, mut shipper) = outage("1MB");
     sink.wait("the spool", |_| shipper.metric("weir_shipper_spooled_files_total") >= 2);
     std::thread::sleep(LOOK);
     let spool = shipper.folder().join("data/spool");
     let bytes: u64 = std::fs::read_dir(spool).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum();
     assert!(bytes > 0 && bytes <= 1_000_000, "{bytes}");
-    shipper.kill();
-    sink.hang_up();
-    sink.silence(false);
-    shipper.start();
+    killed_and_heard_again(&sink, &mut shipper);
     sink.wait("the last line", |sink| sink.ends_with("n=000024001"));
     assert!(!sink.gaps().is_empty() && sink.count() < 24_002);
     let messages = sink.messages("");

@@ -81,6 +81,13 @@ struct Shared {
     tail: Bytes,
 }
 
+/// Which of the shared fields of the source seen last are not to be kept.
+#[derive(Debug, Default)]
+pub struct KnownNames {
+    shared: Option<Arc<Shared>>,
+    hidden: u64,
+}
+
 impl Event {
     /// An event without fields.
     pub fn new() -> Self {
@@ -362,6 +369,25 @@ impl Event {
         if self.hidden & LOG_BIT == 0 && !keep("log", ValueRef::Object(&shared.log)) {
             self.hide("log");
         }
+    }
+
+    /// As [`Event::retain`] by name alone: what becomes of shared fields is the same for all lines of a source, and `known`
+    /// remembers it from one line to the next.
+    pub fn retain_names(&mut self, known: &mut KnownNames, keep: impl Fn(&str) -> bool) {
+        self.fields.retain(|(name, _)| keep(name));
+        let Some(shared) = &self.shared else { return };
+        if known.shared.as_ref().is_none_or(|known| !Arc::ptr_eq(known, shared)) {
+            let unwanted = shared.fields.iter().enumerate().filter(|(_, (name, ..))| !keep(name));
+            known.hidden = unwanted.fold(0, |bits, (index, _)| bits | 1 << index);
+            if !keep("log") {
+                known.hidden |= LOG_BIT;
+            }
+            known.shared = Some(Arc::clone(shared));
+        }
+        if known.hidden & LOG_BIT != 0 {
+            self.log_level = None;
+        }
+        self.hidden |= known.hidden;
     }
 
     /// The names of the top-level fields, `[@metadata]` aside.

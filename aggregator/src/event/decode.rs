@@ -73,13 +73,12 @@ impl EventDecoder {
 
     fn decode_known_shape(&mut self, json: &Bytes) -> Option<Event> {
         let parts = split(json, self.last.as_ref())?;
-        let head = Text::try_from(json.slice(..parts.message.1)).ok()?;
-        let cut = |(start, end): (usize, usize)| head.slice_ref(&head[start..end]);
-        if json::has_control(&head.as_bytes()[parts.message.0..]) {
+        let cut = |(start, end): (usize, usize)| Text::try_from(json.slice(start..end)).ok();
+        let raw = &json[parts.message.0..parts.message.1];
+        if json::has_control(raw) {
             return None;
         }
-        let message =
-            if parts.escaped { self.unescape(&json[parts.message.0..parts.message.1])? } else { cut(parts.message) };
+        let message = if parts.escaped { self.unescape(raw)? } else { cut(parts.message)? };
         let shared = self.shared(json, &parts)?;
         let stream = match &json[parts.stream.0..parts.stream.1] {
             b"stdout" => Text::from_static("stdout"),
@@ -87,7 +86,7 @@ impl EventDecoder {
             other => Text::try_from(Bytes::copy_from_slice(other)).ok()?,
         };
         let mut fields = SmallVec::new();
-        fields.push((Text::from_static("@timestamp"), Value::Text(cut(parts.time))));
+        fields.push((Text::from_static("@timestamp"), Value::Text(cut(parts.time)?)));
         fields.push((Text::from_static("message"), Value::Text(message)));
         fields.push((Text::from_static("stream"), Value::Text(stream)));
         Some(Event {
@@ -146,14 +145,17 @@ struct Cursor<'a> {
 }
 
 impl Cursor<'_> {
+    // Inlined so that the length of what is skipped is known: a few loads instead of a call.
+    #[inline(always)]
     fn skip(&mut self, text: &[u8]) -> Option<()> {
         self.bytes.get(self.at..)?.starts_with(text).then(|| self.at += text.len())
     }
 
     /// A string without escapes, up to the quote.
     fn plain(&mut self) -> Option<(usize, usize)> {
-        let (start, end, escaped) = self.string()?;
-        (!escaped && !json::has_control(&self.bytes[start..end])).then_some((start, end))
+        let start = self.at;
+        self.at = json::plain_end(self.bytes, start, usize::MAX);
+        (self.bytes.get(self.at) == Some(&b'"')).then_some((start, self.at))
     }
 
     fn string(&mut self) -> Option<(usize, usize, bool)> {
@@ -164,13 +166,13 @@ impl Cursor<'_> {
     }
 
     fn number(&mut self) -> Option<u64> {
-        let start = self.at;
-        let mut value = 0u64;
-        while let Some(digit @ b'0'..=b'9') = self.bytes.get(self.at) {
-            value = value.checked_mul(10)?.checked_add(u64::from(digit - b'0'))?;
-            self.at += 1;
-        }
-        (self.at > start).then_some(value)
+        /// So many digits are no more than a `u64` holds; positions that have more are read in the ordinary way.
+        const DIGITS_MAX: usize = 19;
+        let digits = self.bytes.get(self.at..)?;
+        let len = digits.iter().take(DIGITS_MAX + 1).take_while(|byte| byte.is_ascii_digit()).count();
+        self.at += len;
+        let value = || digits[..len].iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'));
+        (1..=DIGITS_MAX).contains(&len).then(value)
     }
 }
 

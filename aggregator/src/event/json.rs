@@ -162,17 +162,7 @@ impl Reader<'_> {
         self.at += 1;
         let start = self.at;
         // Names and most values are short: eight bytes at a time are quicker than three searches.
-        let mut end = start;
-        while end - start < SHORT_BYTES
-            && let Some(eight) = self.bytes[end..].first_chunk::<8>()
-        {
-            let word = u64::from_le_bytes(*eight);
-            let before = first_of(equal_to(word, b'"') | equal_to(word, b'\\') | controls(word));
-            end += before;
-            if before < 8 {
-                break;
-            }
-        }
+        let end = plain_end(self.bytes, start, SHORT_BYTES);
         if self.bytes.get(end) == Some(&b'"') {
             self.at = end + 1;
             return Ok(if end == start { Text::new() } else { self.text.slice_ref(&self.text[start..end]) });
@@ -282,6 +272,25 @@ pub(super) fn string_end(bytes: &[u8], start: usize) -> Option<(usize, bool)> {
         }
         at += 2;
     }
+}
+
+/// Where what stands for itself ends, from `start` on: at a quote, a backslash or a control character, or behind at least
+/// `bytes_max` bytes.
+#[inline]
+pub(super) fn plain_end(bytes: &[u8], start: usize, bytes_max: usize) -> usize {
+    let mut end = start;
+    while end - start < bytes_max
+        && let Some(eight) = bytes.get(end..).and_then(|rest| rest.first_chunk::<8>())
+    {
+        let word = u64::from_le_bytes(*eight);
+        let before = first_of(equal_to(word, b'"') | equal_to(word, b'\\') | controls(word));
+        end += before;
+        if before < 8 {
+            return end;
+        }
+    }
+    let rest = bytes.get(end..).unwrap_or_default().iter().take(8);
+    end + rest.take_while(|byte| ESCAPES[usize::from(**byte)] == 0).count()
 }
 
 const ONES: u64 = u64::from_ne_bytes([1; 8]);
@@ -430,5 +439,51 @@ mod tests {
         }
         let deep = "[".repeat(100_000);
         assert_eq!(parse(&Text::from(deep)).unwrap_err().problem, "it nests too deep");
+    }
+
+    /// What another reader of JSON makes of a text.
+    fn agrees(text: &str) {
+        let ours =
+            parse(&Text::from(text)).ok().map(|_| serde_json::from_str::<serde_json::Value>(&again(text)).unwrap());
+        assert_eq!(ours, serde_json::from_str(text).ok(), "{text}");
+    }
+
+    #[test]
+    fn strings_of_any_length_are_read_as_others_read_them() {
+        for len in 0..40 {
+            for at in 0..=len {
+                for special in ["", "\\\"", "\\\\", "\\u00e9", "\\n", "ü", "\u{1}", "\"", "\\x"] {
+                    let (before, after) = ("a".repeat(at), "b".repeat(len - at));
+                    agrees(&format!("[\"{before}{special}{after}\", \"{special}\\t{before}\"]"));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_are_read_as_others_read_them() {
+        for number in [
+            "0",
+            "00",
+            "01",
+            "7",
+            "-7",
+            "10",
+            "1.",
+            "1.5",
+            "1e3",
+            "1E-3",
+            "1e",
+            "123456789012345678",
+            "1234567890123456789",
+            "9223372036854775807",
+            "0.1",
+            "0x1",
+            "1 2",
+            "1a",
+        ] {
+            agrees(&format!("[{number}]"));
+            agrees(number);
+        }
     }
 }

@@ -1,7 +1,9 @@
 //! `prune`: keeps or removes top-level fields by their names or values.
 
+use std::sync::Mutex;
+
 use super::{Filter, Outcome, Scratch};
-use crate::event::{Event, FieldPath, Value, ValueRef};
+use crate::event::{Event, FieldPath, KnownNames, Value, ValueRef};
 use crate::pipeline::diagnostic::Span;
 use crate::pipeline::options::{Options, Placed};
 use crate::pipeline::pattern::Pattern;
@@ -17,6 +19,7 @@ struct Prune {
     keep_values: Vec<(Template, Rule)>,
     remove_values: Vec<(Template, Rule)>,
     interpolate: bool,
+    known: Mutex<KnownNames>,
 }
 
 /// What names are held against. Most rules are one name (`^message$`), which is compared as text.
@@ -53,7 +56,7 @@ pub(super) fn build(options: &mut Options<'_>) -> Option<Box<dyn Filter>> {
             .collect()
     };
     let (keep_values, remove_values) = (value_rules(keep_values), value_rules(remove_values));
-    Some(Box::new(Prune { keep_names, remove_names, keep_values, remove_values, interpolate }))
+    Some(Box::new(Prune { keep_names, remove_names, keep_values, remove_values, interpolate, known: Mutex::default() }))
 }
 
 fn rule(options: &mut Options<'_>, (text, span): &(String, Span), interpolate: bool) -> Option<Rule> {
@@ -118,9 +121,14 @@ impl Prune {
     fn names(&self, event: &mut Event) {
         let fixed = self.keep_names.is_fixed() && self.remove_names.is_fixed();
         let copy = if fixed { Event::new() } else { event.clone() };
-        event.retain(|name, _| {
+        let keep = |name: &str| {
             (self.keep_names.is_empty() || self.keep_names.has(name, &copy)) && !self.remove_names.has(name, &copy)
-        });
+        };
+        // Where another worker has it, this one does without.
+        match self.known.try_lock() {
+            Ok(mut known) if fixed => event.retain_names(&mut known, keep),
+            _ => event.retain(|name, _| keep(name)),
+        }
     }
 
     fn values(&self, event: &mut Event, rules: &[(Template, Rule)], keep: bool) {

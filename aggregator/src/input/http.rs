@@ -79,6 +79,8 @@ async fn connection(stream: Box<dyn Wire>, peer: IpAddr, shared: Arc<Shared>, sh
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME_MAX)
+        // Who has said all may still listen for the answer.
+        .half_close(true)
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(serving);
     let ended = tokio::select! {

@@ -14,6 +14,7 @@ const EVENTS_OF_ONE_MAX: usize = 10_000;
 impl Program {
     /// Runs the filters of its pipeline on `event`, and says which that was. What is kept is appended to `out`, the event
     /// itself before those made of it; what is dropped is counted in `tally`.
+    #[inline]
     pub fn run(&self, event: Event, out: &mut Vec<Event>, tally: &mut Tally) -> usize {
         let pipeline = self.choose(&event);
         self.run_pipeline(pipeline, event, out, tally);

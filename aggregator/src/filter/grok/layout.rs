@@ -91,3 +91,29 @@ fn grow(branch: &Branch, keep_empty: bool, found: &impl Fn(usize) -> Option<Text
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::filter::testing::run;
+
+    #[test]
+    fn objects_are_built_at_once_or_beside_what_is_there() {
+        let grok = r#"grok { match => { m => "%{WORD:[a][x]} (?:%{WORD:[a][b][y]} )?%{INT:[a][z]:int}%{WORD:c}?" } }"#;
+        let whole = json!({"m": "one two 3", "a": {"x": "one", "b": {"y": "two"}, "z": 3}});
+        assert_eq!(run(grok, json!({"m": "one two 3"})), whole);
+        assert_eq!(run(grok, json!({"m": "one 3"})), json!({"m": "one 3", "a": {"x": "one", "z": 3}}));
+        let beside = run(grok, json!({"m": "one two 3", "a": {"x": "old", "q": 1}}));
+        assert_eq!(beside["a"], json!({"x": ["old", "one"], "q": 1, "b": {"y": "two"}, "z": 3}));
+        assert_eq!(run(grok, json!({"m": "one two 3", "a": "text"}))["a"], "text");
+    }
+
+    #[test]
+    fn a_field_that_comes_twice_becomes_a_list() {
+        let grok = r#"grok { match => { m => "%{WORD:a} %{WORD:a}" } }"#;
+        assert_eq!(run(grok, json!({"m": "one two"}))["a"], json!(["one", "two"]));
+        let empty = r#"grok { match => { m => "%{WORD:[a][b]}(?: %{WORD:[a][c]})?" } keep_empty_captures => true }"#;
+        assert_eq!(run(empty, json!({"m": "one"}))["a"], json!({"b": "one", "c": null}));
+    }
+}

@@ -4,10 +4,19 @@ use super::engine::{Cache, Engine, Verdict};
 use super::*;
 
 fn own(pattern: &str, text: &str) -> Option<(usize, usize)> {
-    let engine = Engine::new(&syntax::parse(pattern).unwrap_or_else(|error| panic!("{pattern}: {error}"))).unwrap();
+    own_groups(pattern, text)?[0]
+}
+
+/// The whole match, and the groups.
+fn own_groups(pattern: &str, text: &str) -> Option<Vec<Option<(usize, usize)>>> {
+    let parsed = syntax::parse(pattern).unwrap_or_else(|error| panic!("{pattern}: {error}"));
+    let engine = Engine::new(&parsed).unwrap();
     let mut cache = Cache::default();
     match engine.find(text, 0, &mut cache) {
-        Verdict::Match => Some(cache.span()),
+        Verdict::Match => {
+            let groups = (0..parsed.names.len()).map(|index| cache.capture(index));
+            Some(std::iter::once(Some(cache.span())).chain(groups).collect())
+        }
         Verdict::NoMatch => None,
         Verdict::GaveUp => panic!("{pattern} gave up on {text}"),
     }
@@ -48,6 +57,16 @@ fn agrees_with_the_regex_crate() {
         "(?:ab)*?ab$",
         ".*foo",
         ".*?foo.",
+        ".*?é",
+        r"\S*?à",
+        "[^ü]*ü",
+        "(.+?)à( ?)",
+        "([^ ]*) (.*?)x(.*)",
+        "(é*?)(à*)x",
+        "(?:(a)|(b))*?(c)",
+        r"\A(?:ab|é)",
+        r"\Aa(b?)",
+        r"\A(?:)c*",
         "[a&&[^b]]+",
         "",
     ];
@@ -83,8 +102,13 @@ fn agrees_with_the_regex_crate() {
         assert!(write(&parsed.node, &parsed.names, &mut rust), "{pattern}");
         let regex = regex::Regex::new(&rust).unwrap_or_else(|error| panic!("{pattern} as {rust}: {error}"));
         for text in texts {
-            let expected = regex.find(text).map(|found| (found.start(), found.end()));
-            assert_eq!(own(pattern, text), expected, "{pattern} (as {rust}) on {text:?}");
+            let captures = regex.captures(text);
+            let expected = captures
+                .as_ref()
+                .map(|all| all.iter().map(|group| group.map(|found| (found.start(), found.end()))).collect::<Vec<_>>());
+            assert_eq!(own_groups(pattern, text), expected, "{pattern} (as {rust}) on {text:?}");
+            // The quick looks that come first change nothing.
+            assert_eq!(Pattern::new(pattern).unwrap().is_match(text), expected.is_some(), "{pattern} on {text:?}");
         }
     }
 }
@@ -98,6 +122,15 @@ fn looks_around() {
     assert_eq!(own(r"a(?!.*z)", "az a"), Some((3, 4)));
     assert_eq!(own(r"(?<!ä)b", "äb b"), Some((4, 5)));
     assert!(syntax::parse("(?<=a*)b").map(|parsed| Engine::new(&parsed)).unwrap().is_err());
+}
+
+/// A group inside of a look-around that fails in the end has found nothing.
+#[test]
+fn groups_of_what_failed_are_empty() {
+    let groups = |pattern, text| own_groups(pattern, text).unwrap()[1..].to_vec();
+    assert_eq!(groups("(?!(a)b)a(c)", "ac"), [None, Some((1, 2))]);
+    assert_eq!(groups("(?<!(x)y)(a)", "za"), [None, Some((1, 2))]);
+    assert_eq!(groups("(?=(a))a(c)", "ac"), [Some((0, 1)), Some((1, 2))]);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::access::{Tokens, Users};
 use crate::certs::CertsFlags;
 use crate::http::AccessFlags;
+use crate::setup_cluster::SetupFlags;
 
 /// Keeps the lines of your containers' logs that matter, and makes them searchable.
 ///
@@ -123,6 +124,15 @@ pub enum Command {
         /// Address for searches and writes [default: 127.0.0.1:9200]
         #[arg(long, value_name = "ADDRESS")]
         listen: Option<String>,
+        /// Show the lines of a cluster (Elasticsearch, OpenSearch, Quickwit) instead of keeping any (repeatable)
+        #[arg(long, value_name = "URL")]
+        upstream: Vec<String>,
+        /// User of the cluster; its password or API key comes from WEIR_INDEXER_UPSTREAM_PASSWORD or …_API_KEY (or …_FILE)
+        #[arg(long, value_name = "NAME")]
+        upstream_user: Option<String>,
+        /// PEM file of the cluster's authority [default: those that the system trusts]
+        #[arg(long, value_name = "FILE")]
+        upstream_ca: Option<PathBuf>,
     },
     /// Say everything that is wrong with settings and pipelines, without running anything
     Check {
@@ -172,6 +182,8 @@ pub enum Command {
     Search(SearchFlags),
     /// Write documents of a time range as NDJSON: weir export --since 7d -o week.ndjson.gz 'service.name:web'
     Export(ExportFlags),
+    /// Prepare Elasticsearch, OpenSearch or Quickwit for what an aggregator writes there
+    SetupCluster(SetupFlags),
     /// Ask a running role whether it is well; exits with 1 when it is not
     Health {
         #[command(flatten)]

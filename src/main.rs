@@ -13,10 +13,11 @@ mod pipelines;
 mod run;
 mod search;
 mod settings;
+mod setup_cluster;
 mod workbench;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -82,11 +83,14 @@ async fn command(cli: Cli) -> Result<ExitCode, String> {
             let listener = run::listen("aggregator", config.listen()).await?;
             run::until_signal(vec![Role::aggregator(config, listener, &metrics)]).await?;
         }
-        Some(Command::Indexer { common, store, listen }) => {
+        Some(Command::Indexer { common, store, listen, upstream, upstream_user, upstream_ca }) => {
             logging::start(logging::Format::Auto, &common.log);
             let mut typed = Typed::read(&common).map_err(told)?;
             typed.data_dir(&store);
             typed.text("indexer", "listen", listen.as_deref());
+            typed.list("indexer", "upstream", &upstream);
+            typed.text("indexer", "upstream_user", upstream_user.as_deref());
+            typed.text("indexer", "upstream_ca", upstream_ca.as_deref().map(Path::to_string_lossy).as_deref());
             let mut config = typed.indexer().map_err(told)?;
             // The pipelines that an aggregator with the same settings would use.
             config.workbench = typed.aggregator().ok().map(|aggregator| workbench(&aggregator));
@@ -112,6 +116,7 @@ async fn command(cli: Cli) -> Result<ExitCode, String> {
         Some(Command::Search(flags)) => search::run(&flags).await?,
         Some(Command::Health { access, url }) => return health::run(&access, &url).await,
         Some(Command::Export(flags)) => export::run(&flags).await?,
+        Some(Command::SetupCluster(flags)) => setup_cluster::run(&flags).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

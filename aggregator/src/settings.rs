@@ -204,9 +204,10 @@ impl Settings {
             mistakes.push(mistake);
         }
         if let Some(admin) = admin
-            && let Err(mistake) = exposure::check(admin, false, false, self.insecure)
+            && exposure::check(admin, false, false, self.insecure).is_err()
         {
-            mistakes.push(Mistake { key: "admin".to_owned(), ..mistake });
+            let problem = format!("{admin} can be reached from other machines, and has neither TLS nor credentials");
+            mistakes.push(Mistake::new("admin", problem, "use 127.0.0.1, or say insecure = true"));
         }
         if self.output.is_empty() {
             let hint = "name one host, such as http://127.0.0.1:9200";

@@ -3,8 +3,8 @@
 //!
 //! `http` reads the request and finds the endpoint · `store` parses documents, decides by their identity, writes the
 //! `journal`, answers after fsync, and indexes by `mapping` and `schema` into partitions · retention and the disk
-//! guard drop the oldest · a search takes a `store::View` of everything accepted · `snapshot` copies indices elsewhere
-//! and back.
+//! guard drop the oldest · a search takes a `store::View` of everything accepted, or a cluster is asked instead
+//! (`upstream`) · `snapshot` copies indices elsewhere and back.
 //!
 //! This crate knows nothing of Docker, of pipelines, or of where log lines come from.
 
@@ -24,6 +24,7 @@ pub mod store;
 pub mod time;
 pub mod tokenizer;
 pub mod ui;
+mod upstream;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,7 +64,10 @@ pub async fn run(
     let snapshots = Arc::new(snapshot::Snapshots::open(Arc::clone(&store), &metrics, &health)?);
     tokio::spawn(snapshot::schedule::run(Arc::clone(&snapshots), shutdown.clone()));
     let all = Arc::clone(&store);
-    let shared = Arc::new(http::Shared { config, all, snapshots, state, gate, alerts, metrics, health, shutdown });
+    let hosts = config.upstream.clone();
+    let upstream = hosts.map(|hosts| Arc::new(upstream::Upstream::new(hosts, health.clone())));
+    let shared =
+        Arc::new(http::Shared { config, all, snapshots, state, gate, alerts, upstream, metrics, health, shutdown });
     tokio::spawn(let_go(Arc::clone(&shared)));
     let watching = tokio::spawn(alerts::run(Arc::clone(&shared)));
     http::serve(listener, shared).await;

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
+use weir_daemon::client::{Credentials, Host};
 use weir_daemon::settings::{Bytes, Mistake, Span, list};
-use weir_daemon::tls::{Reloading, TlsFiles, server_config};
+use weir_daemon::tls::{Reloading, TlsFiles, server_config, system_authorities};
 
 use crate::access::book::Book;
 use crate::snapshot::{self, Place, S3};
@@ -60,6 +61,17 @@ pub struct Settings {
     pub alerts_interval: Span,
     /// Address of the page as people reach it, for links in messages.
     pub public_url: String,
+    /// Show a cluster (Elasticsearch, OpenSearch, Quickwit) instead of keeping lines: URLs of its hosts; see docs/scaling.md.
+    #[serde(deserialize_with = "list")]
+    pub upstream: Vec<String>,
+    /// User name for it.
+    pub upstream_user: String,
+    /// Its password.
+    pub upstream_password: String,
+    /// API key for it, `id:key` or that in base64.
+    pub upstream_api_key: String,
+    /// PEM file of the authority that its certificate comes from. Unset: those that the system trusts.
+    pub upstream_ca: Option<PathBuf>,
     /// Listen beyond loopback without TLS and credentials.
     pub insecure: bool,
     /// Partitions that were closed longer ago than this are dropped; 0 keeps them until there is no room.
@@ -130,6 +142,11 @@ impl Default for Settings {
             alerts_builtin: true,
             alerts_interval: Span(Duration::from_secs(30)),
             public_url: String::new(),
+            upstream: Vec::new(),
+            upstream_user: String::new(),
+            upstream_password: String::new(),
+            upstream_api_key: String::new(),
+            upstream_ca: None,
             insecure: false,
             retention_days: 30,
             retention_indices: Vec::new(),
@@ -185,6 +202,8 @@ pub struct Config {
     pub alerts_interval: Duration,
     /// See [`Settings::public_url`].
     pub public_url: String,
+    /// Hosts of the cluster that is shown; see [`Settings::upstream`].
+    pub upstream: Option<Arc<[Host]>>,
     /// The settings that begin with `retention_`.
     pub retention: Retention,
     /// See [`Settings::max_bytes`].
@@ -310,6 +329,7 @@ impl Settings {
             }
         }
         let snapshots = self.check_snapshots(&mut mistakes);
+        let upstream = self.check_upstream(&mut mistakes);
         let mut rules = |key: &str, texts: &[String]| {
             let read = |text: &String| {
                 let rule = Rule::parse(text);
@@ -351,6 +371,7 @@ impl Settings {
             alerts_builtin: self.alerts_builtin,
             alerts_interval: self.alerts_interval.get(),
             public_url: self.public_url.trim_end_matches('/').to_owned(),
+            upstream,
             cors_origins: self.cors_origins.clone(),
             connections_max: self.connections_max,
             connections_per_peer_max: self.connections_per_peer_max,
@@ -373,6 +394,24 @@ impl Settings {
 }
 
 impl Settings {
+    fn check_upstream(&self, mistakes: &mut Vec<Mistake>) -> Option<Arc<[Host]>> {
+        let credentials = Credentials {
+            user: self.upstream_user.clone(),
+            password: self.upstream_password.clone(),
+            api_key: self.upstream_api_key.clone(),
+            ..Credentials::default()
+        };
+        let files = TlsFiles { ca: self.upstream_ca.clone().or_else(system_authorities), ..TlsFiles::default() };
+        let mut hosts = Vec::new();
+        for url in &self.upstream {
+            match Host::new(url, &credentials, &files, crate::upstream::ANSWER_TIME_MAX) {
+                Ok(host) => hosts.push(host),
+                Err(problem) => mistakes.push(Mistake::new("upstream", problem, "a URL such as https://cluster:9200")),
+            }
+        }
+        (!hosts.is_empty()).then(|| hosts.into())
+    }
+
     fn check_snapshots(&self, mistakes: &mut Vec<Mistake>) -> snapshot::Config {
         let mut wrong = |key: &str, problem: String, hint: &str| mistakes.push(Mistake::new(key, problem, hint));
         let s3 = match (&self.snapshot_s3_access_key, &self.snapshot_s3_secret_key) {

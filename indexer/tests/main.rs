@@ -15,4 +15,5 @@ mod schema;
 mod search;
 mod snapshot;
 mod support;
+mod upstream;
 mod write;

@@ -326,7 +326,9 @@ impl Settings {
             match self.admin.parse::<SocketAddr>() {
                 Ok(address) => {
                     if weir_daemon::exposure::check(address, false, false, self.insecure).is_err() {
-                        let problem = format!("{address} can be reached from other machines");
+                        let problem = format!(
+                            "{address} can be reached from other machines, and has neither TLS nor credentials"
+                        );
                         wrong("admin", problem, "use 127.0.0.1, or say insecure = true");
                     }
                     Some(address)

@@ -46,6 +46,19 @@ fn the_units_are_locked_down() {
     }
 }
 
+#[test]
+fn an_upgrade_of_the_package_leaves_what_its_owner_has_changed() {
+    let manifest: toml::Table = fs::read_to_string(repository().join("Cargo.toml")).unwrap().parse().unwrap();
+    let listed = manifest["package"]["metadata"]["deb"]["conf-files"].as_array().unwrap();
+    let listed: BTreeSet<_> = listed.iter().map(|file| file.as_str().unwrap().to_owned()).collect();
+    let pipelines = fs::read_dir(repository().join("pipelines")).unwrap();
+    let pipelines = pipelines.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
+    let mut there: BTreeSet<_> =
+        pipelines.filter(|name| name.ends_with(".conf")).map(|name| format!("/etc/weir/pipelines/{name}")).collect();
+    there.insert("/etc/weir/weir.toml".to_owned());
+    assert_eq!(listed, there);
+}
+
 /// Every `weir_…` name in `text` that is a metric's.
 fn metrics(text: &str) -> BTreeSet<String> {
     let names = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');

@@ -20,3 +20,4 @@ mod syslog_driver;
 mod systemd;
 mod three_nodes;
 mod tls;
+mod upstream;

@@ -29,7 +29,7 @@ mod indices;
 mod legacy_template;
 mod mixed;
 pub mod openapi;
-mod patterns;
+pub(crate) mod patterns;
 mod pipelines;
 mod root;
 mod saved;
@@ -39,6 +39,7 @@ mod session;
 mod snapshot;
 mod stats;
 mod status;
+pub(crate) mod tail;
 mod update;
 mod upkeep;
 mod validate;
@@ -47,10 +48,13 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+pub(crate) use api::{Asked, around_of, asked};
 pub use call::{Call, Query};
 pub use pipelines::Workbench;
-pub use reply::{Body, Reply};
+pub use reply::{Body, JSON, Reply, TEXT};
+pub(crate) use search::body as body_of;
 pub(crate) use server::serve;
+pub(crate) use status::own as own_status;
 
 use crate::access::Principal;
 use crate::access::gate::Gate;
@@ -84,6 +88,7 @@ pub static ENDPOINTS: &[&[Endpoint]] = &[
     async_search::ENDPOINTS,
     delete_by_query::ENDPOINTS,
     api::ENDPOINTS,
+    tail::ENDPOINTS,
     alerts::ENDPOINTS,
     patterns::ENDPOINTS,
     pipelines::ENDPOINTS,
@@ -109,6 +114,8 @@ pub struct Shared {
     pub alerts: crate::alerts::Alerts,
     /// Snapshots and where they are kept.
     pub snapshots: Arc<crate::snapshot::Snapshots>,
+    /// The cluster that is shown instead of what is kept here.
+    pub(crate) upstream: Option<Arc<crate::upstream::Upstream>>,
     /// Counters, for `/metrics`.
     pub metrics: weir_daemon::Metrics,
     /// Present troubles, for `/health` and `_cluster/health`.

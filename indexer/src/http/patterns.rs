@@ -29,13 +29,13 @@ pub static ENDPOINTS: &[Endpoint] = &[Endpoint {
 }];
 
 /// Newest messages that patterns are made of.
-const SAMPLE: usize = 10_000;
+pub(crate) const SAMPLE: usize = 10_000;
 /// Bars of a pattern's trend.
 const TREND_BARS: usize = 24;
 /// What is older than this was there yesterday, in milliseconds.
-const DAY_MILLIS: i64 = 86_400_000;
+pub(crate) const DAY_MILLIS: i64 = 86_400_000;
 /// Patterns that are looked up in what is older; each costs one search. The others are told without a word on it.
-const LOOKED_UP_MAX: usize = 200;
+pub(crate) const LOOKED_UP_MAX: usize = 200;
 
 type Found<T> = std::result::Result<T, Refusal>;
 
@@ -67,33 +67,49 @@ fn mine(view: &View, asked: &Asked) -> Found<Value> {
         miner.add(number, message, time_of(&hit.values), text(&["log", "level"]), text(&["service", "name"]));
     }
     let templates = miner.finish();
-    let all = |pick: fn((i64, i64)) -> i64| templates.iter().map(move |t| pick(t.seen));
-    let (first, last) = (all(|s| s.0).min().unwrap_or(0), all(|s| s.1).max().unwrap_or(0));
-    let width = ((last - first) / TREND_BARS as i64 + 1).max(1);
+    let trends = trends(&templates);
+    let last = templates.iter().map(|t| t.seen.1).max().unwrap_or(0);
     let old = Old::look(view, asked, last, &budget)?;
     let mut list = Vec::new();
     for (n, t) in templates.iter().take(asked.size).enumerate() {
-        let mut trend = vec![0u64; TREND_BARS];
+        let sample = std::slice::from_ref(&found[t.sample]);
+        let sample = fetch::hits(view, sample, &[], false, false, &Wanted::default(), None, now())?;
+        let sample = serde_json::to_value(sample.first()).map_err(|e| Refusal::internal(e.to_string()))?;
+        let is_new = if n < LOOKED_UP_MAX { old.lacks(t)? } else { None };
+        let since = if is_new == Some(true) { old.first(t)?.unwrap_or(t.seen.0) } else { t.seen.0 };
+        list.push(row(t, &trends[n], is_new, since, Some(&sample)));
+    }
+    Ok(json!({"total": outcome.total, "sampled": found.len(), "new_since": old.until(), "patterns": list}))
+}
+
+/// How many messages each template has in each part of the time that all of them take.
+pub(crate) fn trends(templates: &[Template]) -> Vec<[u64; TREND_BARS]> {
+    let first = templates.iter().map(|t| t.seen.0).min().unwrap_or(0);
+    let last = templates.iter().map(|t| t.seen.1).max().unwrap_or(0);
+    let width = ((last - first) / TREND_BARS as i64 + 1).max(1);
+    let trend = |t: &Template| {
+        let mut trend = [0; TREND_BARS];
         for at in &t.times {
             trend[(((at - first) / width) as usize).min(TREND_BARS - 1)] += 1;
         }
-        let sample = std::slice::from_ref(&found[t.sample]);
-        let sample = fetch::hits(view, sample, &[], false, false, &Wanted::default(), None, now())?;
-        let is_new = if n < LOOKED_UP_MAX { old.lacks(t)? } else { None };
-        let since = if is_new == Some(true) { old.first(t)?.unwrap_or(t.seen.0) } else { t.seen.0 };
-        list.push(json!({
-            "template": t.text(),
-            "count": t.count,
-            "first_seen": since.min(t.seen.0),
-            "last_seen": t.seen.1,
-            "new": is_new,
-            "trend": trend,
-            "levels": t.levels,
-            "services": t.services,
-            "sample": sample.first(),
-        }));
-    }
-    Ok(json!({"total": outcome.total, "sampled": found.len(), "new_since": old.until(), "patterns": list}))
+        trend
+    };
+    templates.iter().map(trend).collect()
+}
+
+/// A template as the answer shows it; `since` is when the first message of it was logged.
+pub(crate) fn row(t: &Template, trend: &[u64], is_new: Option<bool>, since: i64, sample: Option<&Value>) -> Value {
+    json!({
+        "template": t.text(),
+        "count": t.count,
+        "first_seen": since.min(t.seen.0),
+        "last_seen": t.seen.1,
+        "new": is_new,
+        "trend": trend,
+        "levels": t.levels,
+        "services": t.services,
+        "sample": sample,
+    })
 }
 
 /// What is older than the last day of the time asked for.

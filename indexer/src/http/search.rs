@@ -166,7 +166,7 @@ pub(super) fn uri_query(query: &Query) -> Result<Option<query::Query>> {
 }
 
 /// The body, or what stands for it in `source=`.
-pub(super) fn body(call: &Call) -> Result<Option<Value>> {
+pub(crate) fn body(call: &Call) -> Result<Option<Value>> {
     match (call.json()?, call.query.text("source")) {
         (Some(body), _) => Ok(Some(body)),
         (None, Some(text)) => {

@@ -304,7 +304,11 @@ async fn answer(
     let context = Arc::new(Context::new(context, principal));
     let (told, who) = (Arc::clone(&context), context.principal.clone());
     let call = Call { context, peer, method: head.method, uri: head.uri, query, headers: head.headers, body, parts };
-    let answer = (endpoint.run)(call).await;
+    let upstream = told.upstream.clone();
+    let answer = match &upstream {
+        Some(upstream) => crate::upstream::answer(upstream, endpoint, call).await,
+        None => (endpoint.run)(call).await,
+    };
     let denied = answer.as_ref().is_err_and(|error| error.status == 403);
     let done = answer.as_ref().is_ok_and(|reply| reply.status < 400);
     if let Some(who) = who.filter(|_| told.gate.is_required()) {

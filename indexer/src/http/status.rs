@@ -4,22 +4,25 @@
 use serde_json::{Map, Value, json};
 
 use super::call::aside;
-use super::{Call, Endpoint, Reply};
+use super::{Call, Context, Endpoint, Reply};
 use crate::error::Result;
 
 /// This file's endpoints.
 pub static ENDPOINTS: &[Endpoint] =
     &[Endpoint { methods: &["GET"], path: "/api/status", params: &[], run: |call| Box::pin(status(call)) }];
 
-async fn status(call: Call) -> Result<Reply> {
-    let config = &call.context.config;
-    let retention_days = config.retention.keep.map(|span| span.as_secs() / 86_400);
-    let mut answer = json!({
+/// What this process says of itself, whoever keeps the lines.
+pub(crate) fn own(context: &Context) -> Value {
+    json!({
         "version": env!("CARGO_PKG_VERSION"),
-        "retention_days": retention_days,
-        "troubles": call.context.health.troubles(),
-        "metrics": metrics(&call.context.metrics.render()),
-    });
+        "retention_days": context.config.retention.keep.map(|span| span.as_secs() / 86_400),
+        "troubles": context.health.troubles(),
+        "metrics": metrics(&context.metrics.render()),
+    })
+}
+
+async fn status(call: Call) -> Result<Reply> {
+    let mut answer = own(&call.context);
     let store = std::sync::Arc::clone(&call.context.store);
     let more = aside(move || {
         let disk = store.disk();

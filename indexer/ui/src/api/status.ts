@@ -10,7 +10,8 @@ export interface Own {
   /** Days after which lines go; `null`: only when room is needed. */
   retention_days: number | null;
   troubles: Record<string, string>;
-  disk: { used: number; budget: number; free: number; total: number };
+  /** `null` where a cluster keeps the lines: its disks are its own affair. */
+  disk: { used: number; budget: number | null; free: number | null; total: number | null };
   indices: { name: string; documents: number; bytes: number }[];
   /** Of this process, and so of the other roles only where they run in it. */
   metrics: Record<string, number>;

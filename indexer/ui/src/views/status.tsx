@@ -65,13 +65,19 @@ function Told({ own, nodes, services, minutes, dead }: State): JSX.Element {
         <Tile name="kept" value={perSecond(kept)} />
         <Tile name={`dropped on the way (${percent(dropped, kept + dropped)})`} value={perSecond(dropped)} />
         <Tile name="lines kept" value={count(documents)} />
-        <div class="tile">
-          <b>{bytes(disk.used)}</b>
-          <meter min={0} max={disk.budget} value={disk.used} aria-label="Part of the budget that is used" />
-          <span>{percent(disk.used, disk.budget)} of the budget of {bytes(disk.budget)}</span>
-        </div>
-        <Tile name={`free of ${bytes(disk.total)} on the disk`} value={bytes(disk.free)} tone={disk.free < disk.total / 20 ? 'red' : undefined} />
-        <Tile name="kept for" value={own.retention_days === null ? 'as long as fits' : `${own.retention_days} days`} />
+        {disk.budget === null || disk.free === null || disk.total === null ? (
+          <Tile name="on the disks of the cluster, which decides how long" value={bytes(disk.used)} />
+        ) : (
+          <>
+            <div class="tile">
+              <b>{bytes(disk.used)}</b>
+              <meter min={0} max={disk.budget} value={disk.used} aria-label="Part of the budget that is used" />
+              <span>{percent(disk.used, disk.budget)} of the budget of {bytes(disk.budget)}</span>
+            </div>
+            <Tile name={`free of ${bytes(disk.total)} on the disk`} value={bytes(disk.free)} tone={disk.free < disk.total / 20 ? 'red' : undefined} />
+            <Tile name="kept for" value={own.retention_days === null ? 'as long as fits' : `${own.retention_days} days`} />
+          </>
+        )}
         <Tile name="dead letters in 24 hours" value={count(dead)} tone={dead > 0 ? 'yellow' : undefined} />
         <Tile name="version" value={own.version} />
       </div>

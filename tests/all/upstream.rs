@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::support::weir::{Part, Place, run};
+use super::support::weir::{Part, Place, bare, run};
 use super::support::{http, until};
 
 /// Everything is sent, cut, and sent again.
@@ -133,8 +133,9 @@ fn lines_come_once_over_connections_that_are_cut_after_writing() {
 
     place.start(Part::Indexer);
     place.wait_up();
-    let mut aggregator = place.command(Part::Aggregator);
-    aggregator.args(["--set", &format!("aggregator.output=http://{proxy}")]);
+    let mut aggregator = bare(place.folder());
+    aggregator.args(["aggregator", "--listen", &place.beats.to_string(), "--output", &format!("http://{proxy}")]);
+    aggregator.args(["--set", &format!("aggregator.admin={}", place.admin(Part::Aggregator))]);
     aggregator.args(["--set", "aggregator.request_documents_max=250", "--set", "aggregator.retry_wait_max=1s"]);
     place.start_as(Part::Aggregator, aggregator);
     place.start(Part::Shipper);
@@ -242,7 +243,8 @@ fn the_template_is_one_that_is_taken_and_counts() {
     assert!(said.contains("indexer.retention_days"), "{said}");
     let line = json!({"@timestamp": "2026-11-20T10:00:00Z", "message": "a line", "service": {"name": "my web"},
         "labels": {"team": "dark blue"}, "log": {"level": "error", "offset": 7}});
-    http::post(place.search, "/logs-weir/_doc?refresh=true", &line).unwrap();
+    let made = http::ask(place.search, "POST", "/logs-weir/_doc", "application/json", line.to_string().as_bytes());
+    assert_eq!(made.unwrap().status, 201);
     let mapping = http::get(place.search, "/logs-weir/_mapping").unwrap().json();
     let fields = &mapping["logs-weir"]["mappings"]["properties"];
     for (field, kind) in [

@@ -536,3 +536,23 @@ fn what_is_done_with_is_not_read_again_when_nothing_tells_the_last_file_from_a_n
         check(0, &writer, &reader, &[]);
     }
 }
+
+#[test]
+fn what_was_truncated_while_nobody_looked_is_read_once_although_nothing_was_read_of_it_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let live = folder.path().join("c-json.log");
+    let (mut writer, mut reader) = (Writer::new(live.clone()), Reader::new(live));
+    let mut random = Random(5);
+    reader.look();
+    (0..40).for_each(|_| writer.line(&mut random));
+    reader.look();
+    reader.save();
+    writer.truncate();
+    (0..20).for_each(|_| writer.line(&mut random));
+    while writer.open != [false; 2] {
+        writer.line(&mut random);
+    }
+    reader.start();
+    reader.finish();
+    check(0, &writer, &reader, &[]);
+}

@@ -105,7 +105,7 @@ impl Chain {
     fn find(&self, met: &Met, there: &[bool]) -> io::Result<Found> {
         for (index, part) in self.parts.iter().enumerate().rev() {
             if part.is_inode(met.stat.inode) && part.gzip == met.gzip {
-                let whole = met.gzip || (met.stat.size >= part.offset && part.head.fits(&met.file)?);
+                let whole = met.gzip || (met.stat.size >= part.seen.max(part.offset) && part.head.fits(&met.file)?);
                 return Ok(if whole { Found::Part(index) } else { Found::Cut(index) });
             }
         }
@@ -146,7 +146,7 @@ impl Chain {
             part.end = Some(unpacked(&met.file)?.1);
         }
         if !met.gzip {
-            part.seen = part.seen.max(met.stat.size);
+            part.seen = met.stat.size;
         }
         part.inode = met.stat.inode;
         part.gzip = met.gzip;

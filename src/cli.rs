@@ -140,6 +140,9 @@ pub enum Command {
         common: Common,
         #[command(flatten)]
         flags: PipelineFlags,
+        /// Pipelines, as with -f
+        #[arg(value_name = "FILE")]
+        files: Vec<PathBuf>,
     },
     /// Show each line's way through the pipelines: weir explain nginx.conf < sample.log
     Explain {

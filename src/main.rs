@@ -98,7 +98,10 @@ async fn command(cli: Cli) -> Result<ExitCode, String> {
             println!("weir indexer: searches and writes on {}", url(&config, config.listen));
             run::until_signal(vec![Role::indexer(config, listener, &metrics)]).await?;
         }
-        Some(Command::Check { common, flags }) => return check::run(&common, &flags),
+        Some(Command::Check { common, mut flags, files }) => {
+            flags.pipelines.extend(files);
+            return check::run(&common, &flags);
+        }
         Some(Command::Explain { last_dropped: Some(service), access, admin, .. }) => {
             explain::last_dropped(&service, &access, &admin).await?;
         }

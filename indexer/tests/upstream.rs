@@ -162,6 +162,41 @@ fn a_tail_shows_what_comes_to_the_cluster() {
 }
 
 #[test]
+fn alert_rules_ask_the_cluster() {
+    let cluster = Server::start();
+    let folder = tempfile::tempdir().unwrap();
+    let rules = folder.path().join("rules.toml");
+    std::fs::write(
+        &rules,
+        "[[rule]]\nname = \"pay\"\nquery = 'log.level : error and service.name : pay*'\nwindow = \"1h\"\n\
+         group_by = \"service.name\"\nabove = 2\nlevel = \"critical\"\ntext = \"{group} {value} {sample}\"\n\
+         [[rule]]\nname = \"nothing comes\"\nquery = ''\nwindow = \"1h\"\nbelow = 1\nlevel = \"warning\"\n",
+    )
+    .unwrap();
+    let front = in_front_of(&cluster, |settings| {
+        settings.alerts = vec![rules.display().to_string()];
+        settings.alerts_builtin = false;
+        settings.alerts_interval = weir_daemon::settings::Span(Duration::from_secs(1));
+    });
+    let firing = |name: &str| {
+        let shown = front.get("/api/alerts").expect(200);
+        let alerts = shown["alerts"].as_array().unwrap().clone();
+        alerts.into_iter().find(|alert| alert["rule"] == name && alert["state"] == "firing")
+    };
+    eventually("the empty cluster to be told of", || firing("nothing comes").is_some());
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_millis() as u64;
+    for (n, service) in ["payments", "payments", "payments", "other", "other", "other"].iter().enumerate() {
+        let line =
+            json!({"@timestamp": now, "message": "declined", "log": {"level": "error"}, "service": {"name": service}});
+        cluster.put(&format!("/logs-weir/_create/{n}"), &line.to_string()).expect(201);
+    }
+    eventually("the payments to be told of", || firing("pay").is_some());
+    let alert = firing("pay").unwrap();
+    assert_eq!((&alert["group"], &alert["text"]), (&json!("payments"), &json!("payments 3 declined")), "{alert}");
+    eventually("the other to have ended", || firing("nothing comes").is_none());
+}
+
+#[test]
 fn readers_see_of_the_cluster_what_is_theirs() {
     let cluster = cluster();
     let folder = tempfile::tempdir().unwrap();

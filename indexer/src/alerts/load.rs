@@ -26,6 +26,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
+use serde_json::json;
 use toml::Spanned;
 use weir_daemon::settings::Span;
 
@@ -362,11 +363,17 @@ fn rule(source: &Source<'_>, span: Range<usize>, raw: RawRule) -> Result<Rule, M
             })?
         }
     };
+    let json = match raw.query.as_ref().map(|text| text.get_ref()).filter(|text| !text.trim().is_empty()) {
+        None => json!({"match_all": {}}),
+        Some(text) if lucene => json!({"query_string": {"query": text}}),
+        Some(text) => json!({"kql": {"query": text}}),
+    };
     let name = raw.name.into_inner();
     Ok(Rule {
         text: raw.text.unwrap_or_else(|| format!("{name}: {{value}} {{group}} {{sample}}")),
         name,
         query,
+        json,
         index: raw.index.map_or_else(|| "logs-weir".to_owned(), Spanned::into_inner),
         window,
         group_by: raw.group_by.map(Spanned::into_inner),

@@ -1,4 +1,4 @@
-//! Asks the store what a rule wants to know.
+//! Asks what a rule wants to know: the store, or the cluster that keeps the lines in its place.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use crate::search::request::{Request, Track};
 use crate::search::run;
 use crate::store::{Choice, View};
 use crate::time::{now, to_millis};
+use crate::upstream::Upstream;
 
 /// Most groups of one rule that are looked at: those with the most lines.
 const GROUPS_MAX: usize = 200;
@@ -56,9 +57,14 @@ pub(crate) async fn measure(
     let permit = shared.state.permit().await.map_err(|refusal| refusal.reason)?;
     let (shared, rule) = (Arc::clone(shared), rule.clone());
     let done = tokio::task::spawn_blocking(move || {
-        let lenient = Choice { ignore_unavailable: true, allow_no_indices: true };
-        let found = shared.all.search_view(&rule.index, lenient).map_err(|error| error.reason);
-        let found = found.and_then(|view| read(&view, &rule).map_err(|refusal| refusal.reason));
+        let found = match &shared.upstream {
+            Some(upstream) => read(upstream, &rule).map_err(|refusal| refusal.reason),
+            None => {
+                let lenient = Choice { ignore_unavailable: true, allow_no_indices: true };
+                let view = shared.all.search_view(&rule.index, lenient).map_err(|error| error.reason);
+                view.and_then(|view| read(&view, &rule).map_err(|refusal| refusal.reason))
+            }
+        };
         drop(permit);
         found
     });
@@ -74,21 +80,21 @@ struct Group {
     sample: String,
 }
 
-fn read(view: &View, rule: &Rule) -> Result<Vec<Reading>, Refusal> {
+fn read(lines: &impl Lines, rule: &Rule) -> Result<Vec<Reading>, Refusal> {
     let at = to_millis(now());
     let window = rule.window.as_millis() as i64;
     match &rule.when {
         When::Above(limit) => {
-            let groups = count(view, rule, at - window, None, None)?;
+            let groups = count(lines, rule, at - window, None, None)?;
             Ok(groups.iter().map(|g| of(rule, g, g.count as f64, g.count > *limit)).collect())
         }
         When::Below(limit) => {
-            let groups = count(view, rule, at - window, None, None)?;
+            let groups = count(lines, rule, at - window, None, None)?;
             Ok(groups.iter().map(|g| of(rule, g, g.count as f64, g.count < *limit)).collect())
         }
         When::Absent(absent) => {
             let absent = absent.as_millis() as i64;
-            let groups = count(view, rule, at - window - absent, None, Some(absent))?;
+            let groups = count(lines, rule, at - window - absent, None, Some(absent))?;
             let slices = (window / absent).max(1) as u64;
             let silent = |g: &Group| (at as f64 - g.newest) >= absent as f64;
             let steady = |g: &Group| g.slices * 10 >= slices * STEADY_TENTHS;
@@ -101,13 +107,13 @@ fn read(view: &View, rule: &Rule) -> Result<Vec<Reading>, Refusal> {
         }
         When::TimesUsual { times, usual, at_least } => {
             let usual_ms = usual.as_millis() as i64;
-            let before = count(view, rule, at - window - usual_ms, Some(at - window), None)?;
-            let Some(oldest) = oldest(view, rule, at - window - usual_ms)? else { return Ok(Vec::new()) };
+            let before = count(lines, rule, at - window - usual_ms, Some(at - window), None)?;
+            let Some(oldest) = oldest(lines, rule, at - window - usual_ms)? else { return Ok(Vec::new()) };
             let windows = ((at - window) as f64 - oldest) / window as f64;
             if windows < HISTORY_WINDOWS {
                 return Ok(Vec::new());
             }
-            let groups = count(view, rule, at - window, None, None)?;
+            let groups = count(lines, rule, at - window, None, None)?;
             Ok(groups
                 .iter()
                 .map(|g| {
@@ -153,31 +159,82 @@ fn fill(text: &str, group: &str, value: &str, sample: &str) -> String {
     out.trim().to_owned()
 }
 
-fn asked(rule: &Rule, from: i64, to: Option<i64>) -> Query {
-    let range = Range {
-        field: "@timestamp".into(),
-        from: Some((from.into(), true)),
-        // A clock that runs ahead must not hide what it stamps.
-        to: to.map(|to| (to.into(), false)),
-        format: Some("epoch_millis".into()),
-        ..Range::default()
-    };
-    Query::filter(vec![rule.query.clone(), Kind::Range(range).into()])
+/// Which lines a rule is to be told of.
+struct Asked<'a> {
+    rule: &'a Rule,
+    /// All lines of its index instead of those that its query finds.
+    any: bool,
+    /// The time, in milliseconds since 1970; the end is not in it.
+    from: i64,
+    to: Option<i64>,
 }
 
-fn search(view: &View, query: Query, aggs: &Value) -> Result<Value, Refusal> {
-    let aggs = crate::aggs::parse::parse(aggs)?;
-    let request = Request { query, size: 0, track: Track::All, aggs, ..Request::default() };
-    let budget = Budget::new(Some(SEARCH_TIME_MAX), None);
-    let outcome = run::run(view, &request, false, now(), &budget)?;
-    if outcome.timed_out {
-        return Err(Refusal::argument(format!("it takes longer than {} s", SEARCH_TIME_MAX.as_secs())));
+/// Where the lines are.
+trait Lines {
+    /// How many lines there are (`total`), and aggregations over them (`aggs`, which may be missing when there are none).
+    fn search(&self, asked: &Asked<'_>, aggs: &Value) -> Result<Value, Refusal>;
+}
+
+fn too_long() -> Refusal {
+    Refusal::argument(format!("it takes longer than {} s", SEARCH_TIME_MAX.as_secs()))
+}
+
+impl Lines for View {
+    fn search(&self, asked: &Asked<'_>, aggs: &Value) -> Result<Value, Refusal> {
+        if self.parts.iter().all(|part| part.searcher.num_docs() == 0) {
+            return Ok(json!({"total": 0}));
+        }
+        let range = Range {
+            field: "@timestamp".into(),
+            from: Some((asked.from.into(), true)),
+            // A clock that runs ahead must not hide what it stamps.
+            to: asked.to.map(|to| (to.into(), false)),
+            format: Some("epoch_millis".into()),
+            ..Range::default()
+        };
+        let query = if asked.any { Query::all() } else { asked.rule.query.clone() };
+        let query = Query::filter(vec![query, Kind::Range(range).into()]);
+        let aggs = crate::aggs::parse::parse(aggs)?;
+        let request = Request { query, size: 0, track: Track::All, aggs, ..Request::default() };
+        let budget = Budget::new(Some(SEARCH_TIME_MAX), None);
+        let outcome = run::run(self, &request, false, now(), &budget)?;
+        if outcome.timed_out {
+            return Err(too_long());
+        }
+        Ok(json!({"total": outcome.total.unwrap_or(0), "aggs": outcome.aggs.unwrap_or_default()}))
     }
-    Ok(json!({"total": outcome.total.unwrap_or(0), "aggs": outcome.aggs.unwrap_or_default()}))
+}
+
+impl Lines for Arc<Upstream> {
+    fn search(&self, asked: &Asked<'_>, aggs: &Value) -> Result<Value, Refusal> {
+        let mut range = json!({"gte": asked.from, "format": "epoch_millis"});
+        if let Some(to) = asked.to {
+            range["lt"] = to.into();
+        }
+        let query = if asked.any { json!({"match_all": {}}) } else { asked.rule.json.clone() };
+        let body = json!({
+            "query": {"bool": {"filter": [query, {"range": {"@timestamp": range}}]}},
+            "size": 0, "track_total_hits": true, "aggs": aggs,
+            "timeout": format!("{}s", SEARCH_TIME_MAX.as_secs()),
+        });
+        // Rules are evaluated on a thread that may wait.
+        let found = tokio::runtime::Handle::current().block_on(self.find(&asked.rule.index, body));
+        let found = found.map_err(|error| Refusal::argument(error.reason))?;
+        if found["timed_out"] == true {
+            return Err(too_long());
+        }
+        Ok(json!({"total": found["hits"]["total"]["value"], "aggs": found["aggregations"]}))
+    }
 }
 
 /// Lines by group. Without groups there is one, with or without lines.
-fn count(view: &View, rule: &Rule, from: i64, to: Option<i64>, slice: Option<i64>) -> Result<Vec<Group>, Refusal> {
+fn count(
+    lines: &impl Lines,
+    rule: &Rule,
+    from: i64,
+    to: Option<i64>,
+    slice: Option<i64>,
+) -> Result<Vec<Group>, Refusal> {
     let mut inside = json!({
         "newest": {"max": {"field": "@timestamp"}},
         "sample": {"top_hits": {"size": 1, "sort": [{"@timestamp": "desc"}], "_source": ["message", "error.message"]}},
@@ -186,16 +243,13 @@ fn count(view: &View, rule: &Rule, from: i64, to: Option<i64>, slice: Option<i64
         inside["slices"] = json!({"date_histogram": {
             "field": "@timestamp", "fixed_interval": format!("{slice}ms"), "min_doc_count": 1}});
     }
-    let query = asked(rule, from, to);
+    let asked = Asked { rule, any: false, from, to };
     let Some(field) = &rule.group_by else {
-        if view.parts.iter().all(|part| part.searcher.num_docs() == 0) {
-            return Ok(vec![Group { key: None, count: 0, newest: 0.0, slices: 0, sample: String::new() }]);
-        }
-        let found = search(view, query, &inside)?;
+        let found = lines.search(&asked, &inside)?;
         return Ok(vec![group(None, found["total"].as_u64().unwrap_or(0), &found["aggs"])]);
     };
     let aggs = json!({"groups": {"terms": {"field": field, "size": GROUPS_MAX}, "aggs": inside}});
-    let found = search(view, query, &aggs)?;
+    let found = lines.search(&asked, &aggs)?;
     let buckets = found["aggs"]["groups"]["buckets"].as_array().map_or(&[][..], Vec::as_slice);
     let key = |bucket: &Value| match &bucket["key"] {
         Value::String(text) => text.clone(),
@@ -218,9 +272,9 @@ fn group(key: Option<String>, count: u64, aggs: &Value) -> Group {
 }
 
 /// The time of the oldest line at all since then: how long there has been anybody to be usual.
-fn oldest(view: &View, rule: &Rule, from: i64) -> Result<Option<f64>, Refusal> {
-    let any = Rule { query: Query::all(), ..rule.clone() };
-    let found = search(view, asked(&any, from, None), &json!({"oldest": {"min": {"field": "@timestamp"}}}))?;
+fn oldest(lines: &impl Lines, rule: &Rule, from: i64) -> Result<Option<f64>, Refusal> {
+    let asked = Asked { rule, any: true, from, to: None };
+    let found = lines.search(&asked, &json!({"oldest": {"min": {"field": "@timestamp"}}}))?;
     Ok(found["aggs"]["oldest"]["value"].as_f64())
 }
 

@@ -61,6 +61,8 @@ pub struct Rule {
     pub text: String,
     /// Which lines.
     pub query: Query,
+    /// The same in the terms of `_search`, for a cluster that keeps the lines.
+    pub json: Value,
     /// Where.
     pub index: String,
     /// How far back.

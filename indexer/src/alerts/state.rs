@@ -295,6 +295,7 @@ mod tests {
             name: "r".into(),
             text: String::new(),
             query: Query::all(),
+            json: serde_json::Value::Null,
             index: "i".into(),
             window: Duration::from_secs(300),
             group_by: Some("service.name".into()),

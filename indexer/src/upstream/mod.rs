@@ -1,8 +1,9 @@
 //! weir's page and API on a cluster of somebody else's: Elasticsearch, OpenSearch or Quickwit. This weir keeps no lines then.
 //!
 //! What a reader may ask is passed on to the cluster (`pass`), narrowed to what they may see (`reach`), with KQL put into
-//! terms that every engine knows (`kql`). weir's own endpoints ask the cluster's `_search` (`own`). Saved searches, users,
-//! sessions and pipelines stay here, and what changes documents or indices is refused: the cluster is written to directly.
+//! terms that every engine knows (`kql`). weir's own endpoints ask the cluster's `_search` (`own`), and so do alert rules.
+//! Saved searches, users, sessions and pipelines stay here, and what changes documents or indices is refused: the cluster
+//! is written to directly.
 
 mod kql;
 mod own;
@@ -95,6 +96,15 @@ impl Upstream {
     async fn search(&self, index: &str, body: &Value) -> Result<Value> {
         let path = format!("/{}/_search?ignore_unavailable=true&allow_no_indices=true", pass::encode(index));
         self.json(Method::POST, &path, body.to_string().into()).await
+    }
+
+    /// `_search` for ourselves, everywhere: KQL in `body` is put into the engine's terms.
+    ///
+    /// # Errors
+    /// As [`Self::search`].
+    pub(crate) async fn find(&self, index: &str, mut body: Value) -> Result<Value> {
+        kql::resolve(&mut body)?;
+        self.search(index, &body).await
     }
 
     /// A request whose answer is JSON.

@@ -101,7 +101,11 @@ def main():
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     with tempfile.TemporaryDirectory() as folder:
-        environment = {**os.environ, "WEIR_INDEXER_LISTEN": f"127.0.0.1:{port}", "WEIR_INDEXER_DATA_DIR": folder}
+        environment = {
+            **os.environ, "WEIR_INDEXER_LISTEN": f"127.0.0.1:{port}", "WEIR_INDEXER_DATA_DIR": folder,
+            # All clients have one address here; as many connections of one are not allowed otherwise.
+            "WEIR_INDEXER_CONNECTIONS_MAX": str(queries + 100), "WEIR_INDEXER_CONNECTIONS_PER_PEER_MAX": str(queries + 100),
+        }
         server = subprocess.Popen([weir, "indexer"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             for _ in range(100):

@@ -59,7 +59,7 @@ fn settings(folder: &Path) -> Settings {
     Settings {
         data_dir: folder.to_owned(),
         // A tenth of the budget is the size of a partition, and the reserve is a fiftieth: all of it stays small.
-        max_bytes: Some(Bytes(1_000_000)),
+        max_bytes: Some(Bytes(600_000)),
         min_free_bytes: Some(Bytes(0)),
         retention_days: 0,
         ..Settings::default()

@@ -160,10 +160,11 @@ impl Guard {
 
     /// How many bytes of partitions must go, for what is owed and what comes until the next look to fit.
     pub(crate) fn surplus(&self) -> u64 {
-        let growth = (BYTES_PER_BYTE * self.journal_bytes).max(self.wanted.swap(0, Ordering::Relaxed));
+        // What can hardly ever fit is no reason to drop everything.
+        let wanted = Some(self.wanted.swap(0, Ordering::Relaxed)).filter(|wanted| *wanted <= self.budget / 2);
+        let growth = (BYTES_PER_BYTE * self.journal_bytes).max(wanted.unwrap_or(0));
         let needed = self.used().saturating_add(self.owed.load(Ordering::Relaxed)).saturating_add(growth);
-        // What can never fit is no reason to drop everything.
-        if growth > self.budget / 2 { 0 } else { needed.saturating_sub(self.budget) }
+        needed.saturating_sub(self.budget)
     }
 
     /// Whether so many bytes can be written now, and stay within budget and floor.
@@ -291,6 +292,12 @@ mod tests {
         assert_eq!(guard.admit(1).unwrap_err().status, 429, "what is owed counts");
         guard.measured(guard.begin_measuring(), 90_000_000, 0);
         assert!(guard.surplus() > 0);
+        guard.measured(guard.begin_measuring(), 60_000_000, 0);
+        assert_eq!(guard.surplus(), 0);
+        guard.admit(22_000_000).unwrap_err();
+        assert_eq!(guard.surplus(), 4_000_000, "room is made for what was refused");
+        guard.admit(40_000_000).unwrap_err();
+        assert_eq!(guard.surplus(), 0, "but not for what is larger than half of the budget");
         guard.keep_reserve().unwrap();
         assert_eq!(fs::metadata(folder.path().join("reserve")).unwrap().len(), 2_000_000);
     }

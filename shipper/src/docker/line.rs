@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use memchr::{memchr_iter, memmem, memrchr};
+use memchr::{memchr2, memmem, memrchr};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -92,7 +92,7 @@ pub(crate) fn by_position(line: &[u8]) -> Option<Exact<'_>> {
         Some(text) => (text, Output::Stdout),
         None => (without_end(inner, b"\",\"stream\":\"stderr")?, Output::Stderr),
     };
-    if !is_time(time) || !quotes_are_escaped(text) {
+    if !is_time(time) || !is_json_text(text) {
         return None;
     }
     let (text, whole) = cut_line_end(text)?;
@@ -128,12 +128,19 @@ fn trailing_backslashes(text: &[u8]) -> usize {
     text.iter().rev().take_while(|&&byte| byte == b'\\').count()
 }
 
-/// A quote that is not escaped would end the text: two records are glued together then.
-fn quotes_are_escaped(text: &[u8]) -> bool {
-    memchr_iter(b'"', text).all(|at| match text[..at] {
-        [.., before, b'\\'] if before != b'\\' => true,
-        _ => !trailing_backslashes(&text[..at]).is_multiple_of(2),
-    })
+/// Whether the text may stand between quotes: a quote that is not escaped would end it (two records are glued together
+/// then), and every escape must be one of JSON's.
+fn is_json_text(text: &[u8]) -> bool {
+    let mut at = 0;
+    while let Some(found) = memchr2(b'"', b'\\', &text[at..]) {
+        at += found;
+        at += match text[at..] {
+            [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => 2,
+            [b'\\', b'u', a, b, c, d, ..] if [a, b, c, d].iter().all(u8::is_ascii_hexdigit) => 6,
+            _ => return false,
+        };
+    }
+    true
 }
 
 /// Cheap check that a time can be copied into a document: digits and the signs of RFC 3339.
@@ -268,6 +275,9 @@ mod tests {
         assert_eq!(parse(&glued, true), None);
         let line = record(r"ends in an escape\");
         assert_eq!(parse(&line, true), None);
+        for escape in [r"\l", r"\u12", r"\u12x4", r"\u"] {
+            assert_eq!(parse(&record(&format!("no {escape} escape\\n")), true), None, "{escape}");
+        }
     }
 
     #[test]

@@ -264,8 +264,8 @@ mod tests {
         ] {
             let line = record(text);
             let fast = by_position(&line).unwrap();
-            assert_eq!((&*fast.text, fast.whole), (expected.as_bytes(), whole), "{text}");
-            assert_eq!((fast.output, &*fast.time), (Output::Stderr, TIME.as_bytes()));
+            assert_eq!((fast.text, fast.whole), (expected.as_bytes(), whole), "{text}");
+            assert_eq!((fast.output, fast.time), (Output::Stderr, TIME.as_bytes()));
         }
     }
 

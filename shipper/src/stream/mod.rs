@@ -326,8 +326,8 @@ impl Stream {
             lines += 1;
         }
         self.keep(&mut held, out);
-        if lines > 0 {
-            self.line_bytes = (at - begin) / lines;
+        if let Some(mean) = (at - begin).checked_div(lines) {
+            self.line_bytes = mean;
         }
         if at < bytes.len() && !out.full() {
             // The end of a file without a newline: Docker died in the middle of a write.

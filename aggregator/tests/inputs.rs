@@ -79,6 +79,28 @@ async fn tcp_lines_are_joined_by_a_multiline_codec() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_of_tcp_and_udp_say_whom_they_are_from() {
+    let server = BulkServer::start(true).await;
+    let (tcp, udp) = (free_port().await, free_port().await);
+    let source = "[@metadata][input][tcp][source]";
+    let text = format!(
+        "input {{ tcp {{ port => {tcp} codec => json add_field => {{ \"[labels][from]\" => \"%{{{source}[ip]}}\" }} }} \
+         udp {{ port => {udp} codec => line }} }}"
+    );
+    let (aggregator, _folder) = start(&server, &text).await;
+    let mut stream = connect(tcp).await;
+    stream.write_all(b"{\"message\":\"a\"}\n").await.unwrap();
+    stream.shutdown().await.unwrap();
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    socket.send_to(b"b", ("127.0.0.1", udp)).await.unwrap();
+    for document in documents(&server, 2).await {
+        let from = if document["message"] == "a" { &document["labels"]["from"] } else { &document["host"]["ip"] };
+        assert_eq!(from, "127.0.0.1", "{document}");
+    }
+    aggregator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_multiline_codec_knows_the_patterns_of_grok() {
     let server = BulkServer::start(true).await;
     let port = free_port().await;

@@ -6,7 +6,8 @@ use std::cell::Cell;
 
 use super::value::{Object, Text, Value};
 pub use write::write;
-pub(super) use write::{write_entries, write_name, write_u64};
+pub(super) use write::{write_entries, write_name};
+pub(crate) use write::{write_string, write_u64};
 
 /// How deep objects and lists may nest; keeps a hostile line from exhausting the stack.
 pub const DEPTH_MAX: usize = 100;

@@ -11,7 +11,7 @@ use crate::input::codec::{Codec, MultilineRule};
 use crate::input::file::Files;
 use crate::input::http::Http;
 use crate::input::listener::{ServerTls, address, tls, without_effect};
-use crate::input::stream::Dialect;
+use crate::input::stream::{Dialect, Origin};
 use crate::pipeline::ast::{Literal, Plugin};
 use crate::pipeline::diagnostic::{Diagnostic, Span, nearest};
 use crate::pipeline::options::{Ecs, Options, scalar};
@@ -149,17 +149,22 @@ fn tcp(options: &mut Options<'_>, insecure: bool) -> Option<Kind> {
         address(options, None, secured, asks, insecure)
     };
     without_effect(options, &["dns_reverse_lookup_enabled", "tcp_keep_alive", "proxy_protocol"], "");
-    Some(Kind::Tcp(address?, dialect, tls?.0))
+    let origin = if options.ecs() == Ecs::V8 {
+        let source = |name| FieldPath::of(&["@metadata", "input", "tcp", "source", name]);
+        Origin { ip: source("ip"), port: Some(source("port")) }
+    } else {
+        Origin { ip: FieldPath::of(&["host"]), port: Some(FieldPath::of(&["port"])) }
+    };
+    Some(Kind::Tcp(address?, dialect.from(origin), tls?.0))
 }
 
 fn udp(options: &mut Options<'_>, insecure: bool) -> Option<Kind> {
     let dialect = dialect(options, Codec::Plain);
-    without_effect(
-        options,
-        &["buffer_size", "queue_size", "workers", "receive_buffer_bytes", "source_ip_fieldname"],
-        "",
-    );
-    Some(Kind::Udp(address(options, None, false, false, insecure)?, dialect))
+    let default: &[&str] = if options.ecs() == Ecs::V8 { &["host", "ip"] } else { &["host"] };
+    let host = options.field("source_ip_fieldname").unwrap_or_else(|| FieldPath::of(default));
+    without_effect(options, &["buffer_size", "queue_size", "workers", "receive_buffer_bytes"], "");
+    let address = address(options, None, false, false, insecure)?;
+    Some(Kind::Udp(address, dialect.from(Origin { ip: host, port: None })))
 }
 
 fn syslog(options: &mut Options<'_>, insecure: bool) -> Option<Kind> {
@@ -183,7 +188,7 @@ fn syslog(options: &mut Options<'_>, insecure: bool) -> Option<Kind> {
 
 fn http(options: &mut Options<'_>, insecure: bool) -> Option<Kind> {
     let codec = match dialect(options, Codec::Plain) {
-        Dialect::Codec(codec) => codec,
+        Dialect::Codec(codec, _) => codec,
         Dialect::Syslog => Codec::Plain,
     };
     let user = options.text("user");
@@ -271,7 +276,7 @@ fn stdin(options: &mut Options<'_>, _: bool) -> Option<Kind> {
 
 /// The option `codec`: a name, or a plugin with options of its own.
 fn dialect(options: &mut Options<'_>, default: Codec) -> Dialect {
-    let Some(value) = options.value("codec") else { return Dialect::Codec(default) };
+    let Some(value) = options.value("codec") else { return Dialect::Codec(default, None) };
     let mut problems = Vec::new();
     let codec = match &value.literal {
         Literal::Plugin(plugin) => {
@@ -290,7 +295,7 @@ fn dialect(options: &mut Options<'_>, default: Codec) -> Dialect {
         }
     };
     options.diagnostics.extend(problems);
-    Dialect::Codec(codec.unwrap_or(default))
+    Dialect::Codec(codec.unwrap_or(default), None)
 }
 
 fn codec(name: &str, span: &Span, options: &mut Options<'_>) -> Option<Codec> {

@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use weir_daemon::Shutdown;
 
-use crate::event::Event;
+use crate::event::{Event, FieldPath, Value};
 use crate::input::accept;
 use crate::input::codec::{Codec, Decoder};
 use crate::input::feed::{Chunk, Sender};
@@ -24,10 +24,29 @@ const IDLE_TIME_MAX: Duration = Duration::from_secs(3600);
 /// How frames become events.
 #[derive(Clone, Debug)]
 pub(crate) enum Dialect {
-    /// By a codec.
-    Codec(Codec),
+    /// By a codec, and what an event then says of its peer.
+    Codec(Codec, Option<Origin>),
     /// As syslog lines.
     Syslog,
+}
+
+/// Where an event says whom it came from, unless it says so itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    /// The field of the address.
+    pub ip: FieldPath,
+    /// The field of the port.
+    pub port: Option<FieldPath>,
+}
+
+impl Dialect {
+    /// The same with the peer in each event.
+    pub fn from(self, origin: Origin) -> Self {
+        match self {
+            Self::Codec(codec, _) => Self::Codec(codec, Some(origin)),
+            Self::Syslog => Self::Syslog,
+        }
+    }
 }
 
 /// Accepts and reads until shutdown.
@@ -90,21 +109,28 @@ async fn read(
 /// Makes events of the frames of one peer.
 pub(crate) struct Reader {
     decoder: Option<Decoder>,
+    about: Vec<(FieldPath, Value)>,
     peer: SocketAddr,
 }
 
 impl Reader {
     /// A reader in this dialect.
     pub fn new(dialect: &Dialect, peer: SocketAddr) -> Self {
-        let decoder = match dialect {
-            Dialect::Codec(codec) => Some(codec.decoder()),
-            Dialect::Syslog => None,
+        let (decoder, origin) = match dialect {
+            Dialect::Codec(codec, origin) => (Some(codec.decoder()), origin.as_ref()),
+            Dialect::Syslog => (None, None),
         };
-        Self { decoder, peer }
+        let mut about = Vec::new();
+        if let Some(origin) = origin {
+            about.push((origin.ip.clone(), Value::Text(peer.ip().to_string().into())));
+            about.extend(origin.port.clone().map(|port| (port, Value::Int(peer.port().into()))));
+        }
+        Self { decoder, about, peer }
     }
 
     /// Appends the events of a frame.
     pub fn frame(&mut self, frame: &Frame, events: &mut Vec<Event>) {
+        let before = events.len();
         match &mut self.decoder {
             Some(decoder) => decoder.frame(&frame.bytes, events),
             None if frame.bytes.is_empty() => {}
@@ -115,6 +141,17 @@ impl Reader {
         {
             event.add_tag("_truncated");
         }
+        self.tell_origin(&mut events[before..]);
+    }
+
+    fn tell_origin(&self, events: &mut [Event]) {
+        for event in events {
+            for (path, value) in &self.about {
+                if event.get(path).is_none() {
+                    event.set(path, value.clone());
+                }
+            }
+        }
     }
 
     /// Whether lines are held back.
@@ -124,8 +161,10 @@ impl Reader {
 
     /// Appends what is held back.
     pub fn flush(&mut self, events: &mut Vec<Event>) {
+        let before = events.len();
         if let Some(decoder) = &mut self.decoder {
             decoder.flush(events);
         }
+        self.tell_origin(&mut events[before..]);
     }
 }

@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 
+use crate::event::json;
+
 /// What is to be done with a document.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Action {
@@ -79,16 +81,16 @@ impl Body {
         out.extend_from_slice(b"{\"");
         out.extend_from_slice(target.action.name().as_bytes());
         out.extend_from_slice(b"\":{\"_index\":");
-        write_string(target.index, out);
+        json::write_string(out, target.index);
         if let Some(id) = target.id {
             out.extend_from_slice(b",\"_id\":");
-            write_string(id, out);
+            json::write_string(out, id);
         }
         let mut end_field = (0, 0);
         if let Some(end) = target.end {
             let at = out.len();
             out.extend_from_slice(b",\"_end\":");
-            write_number(end, out);
+            json::write_u64(out, end);
             // At most 8 bytes of name and 20 digits.
             end_field = (offset(at), u8::try_from(out.len() - at).unwrap_or(0));
         }
@@ -243,45 +245,6 @@ fn slice(bytes: &[u8], from: u32, to: u32) -> &[u8] {
 /// A body stays far under 4 GiB: the settings allow one gigabyte at most.
 fn offset(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
-}
-
-/// Appends a JSON string.
-pub(crate) fn write_string(text: &str, out: &mut Vec<u8>) {
-    out.push(b'"');
-    if text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
-        out.extend_from_slice(text.as_bytes());
-    } else {
-        for character in text.chars() {
-            match character {
-                '"' => out.extend_from_slice(b"\\\""),
-                '\\' => out.extend_from_slice(b"\\\\"),
-                '\n' => out.extend_from_slice(b"\\n"),
-                '\t' => out.extend_from_slice(b"\\t"),
-                control if control < ' ' => {
-                    out.extend_from_slice(format!("\\u{:04x}", u32::from(control)).as_bytes());
-                }
-                other => out.extend_from_slice(other.encode_utf8(&mut [0; 4]).as_bytes()),
-            }
-        }
-    }
-    out.push(b'"');
-}
-
-/// Appends a decimal number.
-pub(crate) fn write_number(number: u64, out: &mut Vec<u8>) {
-    let mut digits = [0_u8; 20];
-    let mut at = digits.len();
-    let mut rest = number;
-    loop {
-        at -= 1;
-        // A digit is less than 10.
-        digits[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
 }
 
 #[cfg(test)]

@@ -10,9 +10,8 @@ use tokio_rustls::TlsConnector;
 use weir_daemon::tls::Reloading;
 use weir_lumberjack::{AckDecoder, Compressor, Window};
 
-use crate::event::{Event, Identity};
+use crate::event::{Event, Identity, json};
 use crate::output::backoff::Backoff;
-use crate::output::bulk::write_number;
 
 /// Events of one window, as Filebeat's.
 const WINDOW_EVENTS_MAX: u32 = 2048;
@@ -42,9 +41,9 @@ impl Documents {
         if let Some(identity) = identity {
             // Behind the opening brace; an event with an identity has fields, so a comma fits.
             let mut metadata = b"\"@metadata\":{\"weir\":{\"start\":".to_vec();
-            write_number(identity.start, &mut metadata);
+            json::write_u64(&mut metadata, identity.start);
             metadata.extend_from_slice(b",\"end\":");
-            write_number(identity.end, &mut metadata);
+            json::write_u64(&mut metadata, identity.end);
             metadata.extend_from_slice(format!(",\"source\":\"{:016x}\"}}}},", identity.source).as_bytes());
             self.bytes.splice(start + 1..start + 1, metadata);
         }

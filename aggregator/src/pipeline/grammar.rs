@@ -61,7 +61,7 @@ fn selector(text: &str) -> Lexed<'_> {
 
 /// Reads a whole file: what could be read of it, and every mistake.
 pub fn parse(source: &Arc<Source>) -> (Vec<Section>, Vec<Diagnostic>) {
-    let mut reader = Reader { source, at: 0, depth: 0, mistakes: Vec::new() };
+    let mut reader = Reader { source, at: 0, depth: 0, mistakes: Vec::new(), lost: false };
     let sections = reader.file();
     (sections, reader.mistakes)
 }
@@ -71,7 +71,7 @@ pub fn parse(source: &Arc<Source>) -> (Vec<Section>, Vec<Diagnostic>) {
 /// # Errors
 /// The first mistake.
 pub fn condition(source: &Arc<Source>) -> Result<Expression, Box<Diagnostic>> {
-    let mut reader = Reader { source, at: 0, depth: 0, mistakes: Vec::new() };
+    let mut reader = Reader { source, at: 0, depth: 0, mistakes: Vec::new(), lost: false };
     let expression = reader.expression()?;
     reader.skip_space();
     if reader.rest().is_empty() { Ok(expression) } else { reader.fail("the end of the condition", "") }
@@ -116,6 +116,8 @@ struct Reader<'a> {
     at: usize,
     depth: usize,
     mistakes: Vec<Diagnostic>,
+    /// Whether the rest of the file was given up: what is open then has no end, and that is no mistake of its own.
+    lost: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -246,12 +248,22 @@ impl<'a> Reader<'a> {
                 return Ok(branches);
             }
             if self.rest().is_empty() {
+                if self.lost {
+                    return Ok(branches);
+                }
                 return Err(Box::new(Diagnostic::error(&open, "this `{` is never closed", "add the missing `}`")));
             }
             let start = self.at;
             match self.deeper(Self::branch) {
                 Ok(branch) => branches.push(branch),
-                Err(mistake) => self.recover(start, mistake)?,
+                Err(mistake) => {
+                    if let Err(mistake) = self.recover(start, mistake) {
+                        // What was read before can still be checked.
+                        self.mistakes.push(*mistake);
+                        self.at = self.source.text.len();
+                        self.lost = true;
+                    }
+                }
             }
         }
     }

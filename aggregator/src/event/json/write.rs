@@ -67,7 +67,7 @@ pub(in crate::event) fn write_int(out: &mut Vec<u8>, value: i64) {
 }
 
 /// Appends a whole number.
-pub(in crate::event) fn write_u64(out: &mut Vec<u8>, mut value: u64) {
+pub(crate) fn write_u64(out: &mut Vec<u8>, mut value: u64) {
     let mut digits = [0; 20];
     let mut at = digits.len();
     loop {
@@ -83,7 +83,7 @@ pub(in crate::event) fn write_u64(out: &mut Vec<u8>, mut value: u64) {
 }
 
 /// Appends a text as a JSON string.
-pub(in crate::event) fn write_string(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
     let bytes = text.as_bytes();
     out.reserve(bytes.len() + 2);
     out.push(b'"');

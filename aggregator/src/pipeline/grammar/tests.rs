@@ -453,3 +453,14 @@ fn a_list_of_one_is_a_list() {
     let field = condition("\"x\" in [a b]");
     assert!(matches!(field, Expression::In(_, Operand { term: Term::Field(_), .. }, false)));
 }
+
+#[test]
+fn what_stands_before_a_text_without_an_end_is_read() {
+    let text = "filter { grok { } if [a] { drop { } mutate { add_tag => \"x } } }".to_owned();
+    let source = Arc::new(Source { name: "t".into(), text });
+    let (sections, mistakes) = parse(&source);
+    assert_eq!(mistakes.len(), 1, "{mistakes:?}");
+    let [section] = &sections[..] else { panic!("{sections:?}") };
+    let [Branch::Plugin(_), Branch::If(condition)] = &section.body[..] else { panic!("{section:?}") };
+    assert_eq!(condition.arms[0].body.len(), 1);
+}

@@ -440,7 +440,11 @@ fn every_mistake_of_a_file_is_found_and_the_rest_is_read() {
     let lines: Vec<usize> = mistakes.iter().map(|mistake| mistake.line).collect();
     assert_eq!(lines, [2, 3, 5, 5, 8, 10], "{mistakes:#?}");
     let kinds: Vec<SectionKind> = sections.iter().map(|section| section.kind).collect();
-    assert_eq!(kinds, [SectionKind::Filter, SectionKind::Output]);
+    assert_eq!(
+        kinds,
+        [SectionKind::Filter, SectionKind::Output, SectionKind::Filter],
+        "the last one as far as it goes"
+    );
     assert!(matches!(sections[0].body.last(), Some(Branch::Plugin(plugin)) if plugin.name == "drop"));
 }
 

@@ -76,7 +76,7 @@ fn a_steady_load_leaves_memory_and_descriptors_as_they_are() {
         .replace("TOTAL", &total.to_string())
         .replace("RATE", &rate.to_string());
     let create = ["service", "create", "--detach", "--no-resolve-image", "--name", "talker", "--mode", "global"];
-    let logging = ["--log-opt", "max-size=10m", "--log-opt", "max-file=3"];
+    let logging = ["--log-opt", "max-size=100m", "--log-opt", "max-file=3"];
     swarm.engine(1).docker(&[&create[..], &logging, &[BUSYBOX, "sh", "-c", &script]].concat());
     say::progress("soak", &format!("{} lines a second for {seconds} s", rate * NODES));
 
@@ -86,6 +86,7 @@ fn a_steady_load_leaves_memory_and_descriptors_as_they_are() {
         samples.look(&swarm, begun.elapsed());
         std::thread::sleep(LOOK);
     }
+    say::line(&samples.table());
     let container = container(&swarm, 1, "weir_indexer").unwrap();
     let indexer = Indexer { swarm: &swarm, container, secrets };
     let wanted = NODES * total / KEPT_EVERY;
@@ -97,9 +98,6 @@ fn a_steady_load_leaves_memory_and_descriptors_as_they_are() {
             count => Err(format!("there are {count:?}")),
         }
     });
-    samples.look(&swarm, begun.elapsed());
-    println!("{}", samples.table());
-    say::line(&samples.table());
     each_once(&indexer, total);
     say::progress(
         "soak",

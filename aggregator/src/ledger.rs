@@ -15,6 +15,7 @@ use serde_json::json;
 use weir_daemon::{Counter, Metrics, Shutdown};
 
 use crate::event::Event;
+use crate::front::front;
 use crate::output::bulk::{Action, Body, Target};
 use crate::output::elasticsearch::Elasticsearch;
 use crate::pipeline::template::Template;
@@ -79,7 +80,7 @@ impl Totals {
         if let Some(sample) = dropped.sample
             && self.samples.len() < SAMPLES_MAX
         {
-            self.samples.push(cut(sample, SAMPLE_BYTES_MAX).to_owned());
+            self.samples.push(front(sample, SAMPLE_BYTES_MAX).to_owned());
         }
     }
 
@@ -224,8 +225,8 @@ impl Part {
 
     /// Counts one dropped event.
     pub fn note(&mut self, dropped: Dropped<'_>) {
-        let service = cut(dropped.service, NAME_BYTES_MAX);
-        let level = cut(dropped.level, NAME_BYTES_MAX);
+        let service = front(dropped.service, NAME_BYTES_MAX);
+        let level = front(dropped.level, NAME_BYTES_MAX);
         let minute = dropped.minute;
         let is = |key: &Key| {
             key.minute == minute && *key.level == *level && *key.service == *service && *key.rule == *dropped.rule
@@ -270,14 +271,6 @@ impl Drop for Part {
     fn drop(&mut self) {
         self.hand_over();
     }
-}
-
-fn cut(text: &str, bytes_max: usize) -> &str {
-    let mut end = text.len().min(bytes_max);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
 }
 
 /// The minute of a time in UTC as RFC 3339 writes it, else the present one.

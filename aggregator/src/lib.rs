@@ -14,7 +14,7 @@
 //! - `ledger`: what was dropped, counted; `recent`: examples of it; `slow`: which filter takes long;
 //! - `batch`: what some windows have become, and which acknowledgements wait for it;
 //! - `output`: delivery;
-//! - `glob`: names of files with stars in them.
+//! - `glob`: names of files with stars in them; `front`: the beginning of a text.
 //!
 //! It keeps nothing on disk, acknowledges nothing before it is delivered, and can be killed at any moment.
 
@@ -22,6 +22,7 @@ mod batch;
 mod engine;
 pub mod event;
 pub mod filter;
+mod front;
 mod glob;
 pub mod input;
 mod ledger;

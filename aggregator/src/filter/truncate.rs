@@ -2,6 +2,7 @@
 
 use super::{Filter, Outcome, Scratch};
 use crate::event::{Event, FieldPath, MutField, Text, Value, ValueRef};
+use crate::front::front;
 use crate::pipeline::options::{Options, Target};
 
 #[derive(Debug)]
@@ -23,7 +24,7 @@ pub(super) fn build(options: &mut Options<'_>) -> Option<Box<dyn Filter>> {
 fn cut(value: &mut Value, bytes_max: usize) {
     match value {
         Value::Text(text) if text.len() > bytes_max => {
-            let end = text.floor_char_boundary(bytes_max);
+            let end = front(text, bytes_max).len();
             *text = if end == 0 { Text::new() } else { text.slice_ref(&text[..end]) };
         }
         Value::Array(items) => {

@@ -21,6 +21,7 @@ use tokio::sync::{Semaphore, oneshot};
 use weir_daemon::Shutdown;
 
 use crate::event::{Event, FieldPath, Object, Text, Value};
+use crate::front::front;
 use crate::input::accept::{self, Wire};
 use crate::input::codec::Codec;
 use crate::input::feed::{Chunk, Sender};
@@ -181,7 +182,7 @@ fn events(http: &Http, head: &Parts, body: &Bytes, peer: IpAddr) -> Vec<Event> {
 
 /// What is known of a request besides its body, and the fields that Logstash puts it in.
 fn about(http: &Http, head: &Parts, body_bytes: usize, kind: &str, peer: IpAddr) -> Vec<(FieldPath, Value)> {
-    let value = |text: &str| Value::Text(Text::from(&text[..text.floor_char_boundary(HEADER_BYTES_MAX)]));
+    let value = |text: &str| Value::Text(Text::from(front(text, HEADER_BYTES_MAX)));
     // Credentials are no part of a log.
     let shown = head.headers.iter().filter(|(name, _)| **name != header::AUTHORIZATION);
     let headers = shown.filter_map(|(name, given)| {

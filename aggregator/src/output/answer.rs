@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::front::front;
+
 use memchr::memmem;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -117,8 +119,7 @@ impl ItemAnswer {
 
 pub(crate) fn shorten(mut text: String) -> String {
     if text.len() > REASON_BYTES_MAX {
-        let cut = (0..=REASON_BYTES_MAX).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-        text.truncate(cut);
+        text.truncate(front(&text, REASON_BYTES_MAX).len());
         text.push('…');
     }
     text

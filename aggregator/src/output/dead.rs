@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::front::front;
 use crate::output::answer::shorten;
 use crate::output::bulk::{Action, Body, Chunk, Item, Target};
 
@@ -30,15 +31,11 @@ pub(crate) fn push(body: &mut Body, index: &str, chunk: &Chunk, item: &Item, rea
     let now = Timestamp::now();
     // The time itself may be what was refused.
     let time = document["@timestamp"].as_str().and_then(|text| text.parse().ok()).unwrap_or(now);
-    let mut cut = text.len().min(ORIGINAL_BYTES_MAX);
-    while !text.is_char_boundary(cut) {
-        cut -= 1;
-    }
     let mut letter = json!({
         "@timestamp": time.to_string(),
         "message": format!("{} refused a document with {}: {}", text_of(&action["_index"]), reason.status, reason.text),
         "error": { "code": reason.status.to_string(), "type": reason.kind, "message": reason.text },
-        "event": { "kind": "pipeline_error", "original": &text[..cut] },
+        "event": { "kind": "pipeline_error", "original": front(&text, ORIGINAL_BYTES_MAX) },
         "labels": { "index": text_of(&action["_index"]) },
     });
     for (object, field) in [("service", "name"), ("container", "name"), ("host", "name")] {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::event::{Event, FieldPath, Text};
 use crate::filter::Scratch;
+use crate::front::front;
 
 /// Different (rule, level, service) that are counted apart between two hand-overs; beyond it the service is left out.
 const DROPPED_KEYS_MAX: usize = 4096;
@@ -138,7 +139,7 @@ impl Tally {
         count.nanoseconds = count.nanoseconds.saturating_add(nanoseconds.saturating_mul(weight));
         let is_slowest = self.slowest.as_ref().is_none_or(|slowest| slowest.took < took);
         if is_slowest && self.slow_min.is_some_and(|min| took >= min) {
-            let message = Text::from(cut(event.get_str(&MESSAGE).unwrap_or_default(), SAMPLE_BYTES_MAX));
+            let message = Text::from(front(event.get_str(&MESSAGE).unwrap_or_default(), SAMPLE_BYTES_MAX));
             self.slowest = Some(Slow { rule, took, message });
         }
     }
@@ -154,8 +155,8 @@ impl Tally {
 
     pub(super) fn dropped(&mut self, rule: usize, event: &Event) {
         self.count(rule).dropped += 1;
-        let level = cut(event.get_str(&LEVEL).unwrap_or_default(), NAME_BYTES_MAX);
-        let service = cut(event.get_str(&SERVICE).unwrap_or_default(), NAME_BYTES_MAX);
+        let level = front(event.get_str(&LEVEL).unwrap_or_default(), NAME_BYTES_MAX);
+        let service = front(event.get_str(&SERVICE).unwrap_or_default(), NAME_BYTES_MAX);
         let is = |key: &Dropped| key.rule == rule && *key.level == *level && *key.service == *service;
         if let Some((key, count)) = self.dropped.get_mut(self.last)
             && is(key)
@@ -176,7 +177,7 @@ impl Tally {
             _ => {
                 // Copies of their own, so that a short text does not hold a whole batch in memory.
                 let key = Dropped { rule, level: Text::from(level), service: Text::from(service) };
-                self.sample = Some(Text::from(cut(event.get_str(&MESSAGE).unwrap_or_default(), SAMPLE_BYTES_MAX)));
+                self.sample = Some(Text::from(front(event.get_str(&MESSAGE).unwrap_or_default(), SAMPLE_BYTES_MAX)));
                 self.places.insert(hash, self.dropped.len());
                 self.dropped.push((key, 0));
                 self.dropped.len() - 1
@@ -218,12 +219,4 @@ impl Tally {
         self.last = 0;
         std::mem::take(&mut self.dropped)
     }
-}
-
-fn cut(text: &str, bytes_max: usize) -> &str {
-    let mut end = text.len().min(bytes_max);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
 }

@@ -274,9 +274,10 @@ fn row_23_a_noisy_log_does_not_starve_a_quiet_one() {
     let record = noisy.record("stdout", &format!("{}\n", "x".repeat(100)));
     noisy.raw(record.repeat(60_000).as_bytes());
     let mut quiet: Vec<_> = (0..20).map(|n| Container::create(&shipper.root(), &format!("quiet-{n}"))).collect();
-    quiet.iter_mut().for_each(|container| container.count(0..1));
+    // Two lines each: the second ends the first, which else would wait for a while in case it goes on.
+    quiet.iter_mut().for_each(|container| container.count(0..2));
     shipper.start();
-    sink.wait_for(60_020);
+    sink.wait_for(60_040);
     for n in 0..20 {
         let before = sink.before_first(&format!("quiet-{n}")).unwrap();
         // Ten turns of the noisy one, of the fifty that it needs.

@@ -31,20 +31,24 @@ const KEPT_EVERY: u32 = 5;
 const WORD: &str = "numbered";
 
 /// Writes numbered lines, each with the container's name; remembers on a volume how far it came, so that the task that
-/// follows a killed one goes on there. Then it sleeps, so that it does not end.
+/// follows a killed one goes on there. Then it sleeps, so that it does not end, and remembers on: of two tasks that ran side
+/// by side for a while (a node that came back), the one behind may have been the last to say how far it was.
 const SERVICE: &str = r#"exec awk -v name="$HOSTNAME" '
+function save() { print n > new; close(new); system("busybox mv " new " /state/n") }
 BEGIN {
+    new = "/state/new-" name
     getline n < "/state/n"; close("/state/n")
     begun = n; start = systime()
     while (n < LINES) {
         n++
         printf "%s: numbered %sx%06d\n", (n % KEPT_EVERY == 0 ? "ERROR" : "DEBUG"), name, n
         if (n % 100 == 0) {
-            fflush(); print n > "/state/new"; close("/state/new"); system("busybox mv /state/new /state/n")
+            fflush(); save()
             if (n - begun > RATE * (systime() - start)) system("usleep 60000")
         }
     }
-    fflush(); system("sleep 100000")
+    fflush()
+    while (1) { save(); system("sleep 1") }
 }'"#;
 
 /// Which line: the container that wrote it, and its number there.

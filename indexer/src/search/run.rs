@@ -162,7 +162,7 @@ impl<'a> Search<'a> {
         let view = self.view;
         let mut planned = Vec::with_capacity(view.parts.len());
         for part in &view.parts {
-            let planner = Planner::new(part, self.now);
+            let planner = Planner::watched(part, self.now, &self.budget.watch);
             let mut query = planner.plan(&self.request.query)?;
             if let Some(filter) = &self.request.post_filter {
                 planner.plan(filter)?; // Refused before anything is counted.
@@ -355,7 +355,7 @@ impl<'a> Search<'a> {
         globals: &[bool],
     ) -> Result<(), Refusal> {
         let request = self.request;
-        let planner = Planner::new(part, self.now);
+        let planner = Planner::watched(part, self.now, &self.budget.watch);
         let segment = Segment {
             part,
             part_number: place.part as u32,
@@ -512,6 +512,7 @@ impl<'a> Search<'a> {
     }
 
     fn finish(self, typed: bool) -> Result<Outcome, Refusal> {
+        self.budget.watch.check()?;
         // As Elasticsearch: where no index was searched, there is nothing to aggregate.
         let aggs = if self.request.aggs.is_empty() || self.view.parts.is_empty() {
             None

@@ -18,6 +18,7 @@ mod words;
 pub use words::{analyze, compounds, tokens};
 
 use std::cell::Cell;
+use std::sync::Arc;
 
 use tantivy::query::{
     AllQuery, BooleanQuery, BoostQuery, ConstScoreQuery, DisjunctionMaxQuery, EmptyQuery, Occur, Query as Tantivy,
@@ -25,6 +26,7 @@ use tantivy::query::{
 
 use super::ast::{Bool, Kind, MAX_CLAUSES, Query};
 use super::refusal::Refusal;
+use super::watch::Watch;
 use crate::store::PartitionView;
 use crate::time::Nanos;
 
@@ -39,13 +41,20 @@ pub struct Planner<'a> {
     clauses: Cell<usize>,
     /// Whether unique words of `message` have stand-ins in this partition.
     stand_ins: bool,
+    /// What its queries look at while they run.
+    watch: Arc<Watch>,
 }
 
 impl<'a> Planner<'a> {
-    /// A planner for a partition.
+    /// A planner for a partition, of queries that have the time of a search.
     pub fn new(part: &'a PartitionView, now: Nanos) -> Planner<'a> {
+        Planner::watched(part, now, &Arc::new(Watch::new(crate::search::budget::TIME_MAX)))
+    }
+
+    /// The same for a search that has begun.
+    pub fn watched(part: &'a PartitionView, now: Nanos, watch: &Arc<Watch>) -> Planner<'a> {
         let stand_ins = part.searcher.schema().get_field("_unique").is_ok();
-        Planner { part, now, clauses: Cell::new(0), stand_ins }
+        Planner { part, now, clauses: Cell::new(0), stand_ins, watch: Arc::clone(watch) }
     }
 
     /// Plans a query.

@@ -10,10 +10,15 @@ use tantivy::{DocId, DocSet, Score, SegmentReader, TERMINATED, TantivyError, Ter
 
 use super::scan::Matcher;
 use super::{Planned, Planner, any_of, terms};
+use crate::error::Result;
 use crate::mapping::{Mapping, Place};
+use crate::query::Watch;
 use crate::schema::Fields;
 use crate::store::Lines;
 use crate::tokenizer::{is_unique, may_begin_unique, stand_in};
+
+/// Lines that are read between two looks at the time: some milliseconds.
+const LINES_PER_LOOK: u32 = 1_024;
 
 /// What a line must have.
 #[derive(Clone)]
@@ -65,6 +70,7 @@ struct Verified {
     check: Arc<Check>,
     fields: Fields,
     mapping: Arc<Mapping>,
+    watch: Arc<Watch>,
 }
 
 impl Planner<'_> {
@@ -105,7 +111,8 @@ impl Planner<'_> {
     /// Of the documents of `candidates` those whose line holds what `check` says.
     pub(super) fn verified(&self, candidates: Planned, check: Check) -> Planned {
         let (fields, mapping) = (self.part.fields, Arc::clone(&self.part.mapping));
-        Box::new(Verified { candidates: candidates.into(), check: Arc::new(check), fields, mapping })
+        let (candidates, check, watch) = (candidates.into(), Arc::new(check), Arc::clone(&self.watch));
+        Box::new(Verified { candidates, check, fields, mapping, watch })
     }
 
     /// Beside the documents of `plain`, which looks through the dictionary, those with a unique word that begins with
@@ -143,13 +150,13 @@ struct VerifiedWeight {
 
 impl Weight for VerifiedWeight {
     fn scorer(&self, reader: &SegmentReader, boost: Score) -> tantivy::Result<Box<dyn Scorer>> {
-        let Verified { check, fields, mapping, .. } = &self.verified;
+        let Verified { check, fields, mapping, watch, .. } = &self.verified;
         let lines = Lines::open(reader, fields, mapping).map_err(|e| TantivyError::InternalError(e.reason))?;
         let mut scorer = VerifiedScorer {
             candidates: self.candidates.scorer(reader, boost)?,
             check: Arc::clone(check),
             lines,
-            has_failed: false,
+            watch: Arc::clone(watch),
         };
         scorer.settle();
         Ok(Box::new(scorer))
@@ -164,32 +171,35 @@ struct VerifiedScorer {
     candidates: Box<dyn Scorer>,
     check: Arc<Check>,
     lines: Lines,
-    has_failed: bool,
+    watch: Arc<Watch>,
 }
 
 impl VerifiedScorer {
-    /// From the candidate that was reached to the first one that holds.
     fn settle(&mut self) -> DocId {
-        let mut doc = self.candidates.doc();
-        while doc != TERMINATED && !self.holds(doc) {
-            doc = self.candidates.advance();
-        }
-        doc
+        let Self { candidates, check, lines, watch } = self;
+        first_that_holds(&mut **candidates, watch, &mut |doc| lines.any(doc, &mut |words| check.holds(words)))
     }
+}
 
-    fn holds(&mut self, doc: DocId) -> bool {
-        let check = Arc::clone(&self.check);
-        match self.lines.any(doc, &mut |words| check.holds(words)) {
-            Ok(holds) => holds,
-            Err(error) => {
-                // tantivy has no way to tell; once is enough for a log.
-                if !std::mem::replace(&mut self.has_failed, true) {
-                    tracing::error!(%error, "a block of the document store cannot be read: a search leaves it out");
-                }
-                false
-            }
+/// Goes from the candidate that was reached to the first one that holds; to the end when there is no time left, or when
+/// something could not be read, which the watch knows then.
+fn first_that_holds(candidates: &mut dyn DocSet, watch: &Watch, holds: &mut dyn FnMut(DocId) -> Result<bool>) -> DocId {
+    let mut read = 0;
+    while candidates.doc() != TERMINATED {
+        if read % LINES_PER_LOOK == 0 && !watch.in_time() {
+            return candidates.seek(TERMINATED);
         }
+        match holds(candidates.doc()) {
+            Ok(true) => break,
+            Ok(false) => candidates.advance(),
+            Err(error) => {
+                watch.damaged(format!("a line that has to be read for this search cannot be read: {}", error.reason));
+                candidates.seek(TERMINATED)
+            }
+        };
+        read += 1;
     }
+    candidates.doc()
 }
 
 impl DocSet for VerifiedScorer {
@@ -225,7 +235,13 @@ impl Scorer for VerifiedScorer {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tantivy::BitSet;
+    use tantivy::query::BitSetDocSet;
+
     use super::*;
+    use crate::error::Error;
 
     #[test]
     fn lines_are_checked_word_by_word() {
@@ -248,5 +264,39 @@ mod tests {
         );
         let fits = |prefix: &str| Check::Fits { prefix: prefix.to_owned(), matcher: Arc::new(|_| true) };
         assert!(fits("12").holds(&line) && fits("").holds(&line) && !fits("to").holds(&line));
+    }
+
+    fn candidates() -> BitSetDocSet {
+        let mut all = BitSet::with_max_value(5_000);
+        for doc in 0..5_000 {
+            all.insert(doc);
+        }
+        BitSetDocSet::from(all)
+    }
+
+    #[test]
+    fn lines_that_do_not_hold_end_with_the_time() {
+        let (mut all, watch) = (candidates(), Watch::new(Duration::from_secs(3_600)));
+        assert_eq!(first_that_holds(&mut all, &watch, &mut |doc| Ok(doc == 4_000)), 4_000);
+        all.advance();
+        assert_eq!(first_that_holds(&mut all, &watch, &mut |_| Ok(false)), TERMINATED);
+        assert!(!watch.is_over());
+        let (mut all, watch) = (candidates(), Watch::new(Duration::ZERO));
+        let mut read = 0;
+        let end = first_that_holds(&mut all, &watch, &mut |_| {
+            read += 1;
+            Ok(false)
+        });
+        assert_eq!((end, read, watch.is_over()), (TERMINATED, 0, true));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_no_answer() {
+        let (mut all, watch) = (candidates(), Watch::new(Duration::from_secs(3_600)));
+        assert!(watch.check().is_ok());
+        let mut holds = |doc| if doc == 7 { Err(Error::internal("the block is damaged")) } else { Ok(false) };
+        assert_eq!(first_that_holds(&mut all, &watch, &mut holds), TERMINATED);
+        let refusal = watch.check().unwrap_err();
+        assert!(refusal.status == 500 && refusal.reason.contains("the block is damaged"), "{}", refusal.reason);
     }
 }

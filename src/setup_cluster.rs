@@ -59,8 +59,8 @@ struct Step {
     /// Beginning with a slash, behind the URL.
     path: String,
     body: Value,
-    /// A status that means that it was done before.
-    done_before: Option<u16>,
+    /// A status, and words of the answer with it, that mean that it was done before.
+    done_before: Option<(u16, &'static str)>,
 }
 
 /// Asks what the cluster is and sets it up.
@@ -87,11 +87,13 @@ pub async fn run(flags: &SetupFlags) -> Result<(), String> {
         }
         let url = format!("{base}{}", step.path);
         let (status, answer) = http::ask(&flags.access, step.method.clone(), &url, Some(step.body.to_string())).await?;
+        let answer = String::from_utf8_lossy(&answer);
         let said = match status.as_u16() {
-            status if Some(status) == step.done_before => "was there already, and is left as it is",
+            status if step.done_before.is_some_and(|(known, words)| status == known && answer.contains(words)) => {
+                "was there already, and is left as it is"
+            }
             200..300 => "done",
             status => {
-                let answer = String::from_utf8_lossy(&answer);
                 return Err(format!("{} {url} was answered {status}: {answer}", step.method));
             }
         };
@@ -150,7 +152,8 @@ fn steps(engine: Engine, flags: &SetupFlags) -> Vec<Step> {
                 method: Method::POST,
                 path: "/api/v1/indexes".to_owned(),
                 body: quickwit(index, flags),
-                done_before: Some(400),
+                // 400 is also the answer to a mapping that it does not take.
+                done_before: Some((400, "already exist")),
             };
             INDICES.iter().map(create).collect()
         }

@@ -160,8 +160,8 @@ fn lines_come_once_over_connections_that_are_cut_after_writing() {
     assert!(seen.with_ends <= 1, "only before it is known that it is no weir: {} of {}", seen.with_ends, seen.bulks);
 }
 
-/// A server with the hello of an engine; gives what it was asked.
-fn engine(hello: Value, policy: Option<Value>) -> (SocketAddr, Arc<Mutex<Vec<Request>>>) {
+/// A server with the hello of an engine, which refuses the ledger's index with `refusal`; gives what it was asked.
+fn engine(hello: Value, policy: Option<Value>, refusal: &'static str) -> (SocketAddr, Arc<Mutex<Vec<Request>>>) {
     let asked = Arc::<Mutex<Vec<Request>>>::default();
     let kept = Arc::clone(&asked);
     let answers = move |request: &Request| {
@@ -169,7 +169,7 @@ fn engine(hello: Value, policy: Option<Value>) -> (SocketAddr, Arc<Mutex<Vec<Req
         Some(match (request.method.as_str(), request.path.as_str()) {
             ("GET", "/" | "/api/v1/_elastic/") => (200, hello.to_string()),
             ("GET", _) => policy.as_ref().map_or((404, "{}".to_owned()), |policy| (200, policy.to_string())),
-            ("POST", _) if request.body.windows(6).any(|bytes| bytes == b"ledger") => (400, "it exists".to_owned()),
+            ("POST", _) if request.body.windows(6).any(|bytes| bytes == b"ledger") => (400, refusal.to_owned()),
             _ => (200, "{\"acknowledged\":true}".to_owned()),
         })
     };
@@ -198,7 +198,7 @@ fn bodies(asked: &Mutex<Vec<Request>>) -> Vec<(String, Value)> {
 #[test]
 fn clusters_are_set_up_as_their_engines_want_it() {
     let elastic = json!({"version": {"number": "8.19.3", "build_flavor": "default"}});
-    let (address, asked) = engine(elastic, None);
+    let (address, asked) = engine(elastic, None, "");
     let printed = set_up(&format!("http://{address}"), &["--dry-run"]);
     assert!(bodies(&asked).is_empty() && printed.contains("Elasticsearch 8.19.3"), "{printed}");
     assert!(printed.contains("PUT /_ilm/policy/weir") && printed.contains("\"min_age\": \"14d\""), "{printed}");
@@ -211,7 +211,7 @@ fn clusters_are_set_up_as_their_engines_want_it() {
     assert_eq!((&settings["lifecycle.name"], &template["data_stream"]), (&json!("weir"), &json!({})), "{template}");
 
     let open = json!({"version": {"number": "2.19.0", "distribution": "opensearch"}});
-    let (address, asked) = engine(open, Some(json!({"_seq_no": 7, "_primary_term": 2})));
+    let (address, asked) = engine(open, Some(json!({"_seq_no": 7, "_primary_term": 2})), "");
     set_up(&format!("http://{address}"), &[]);
     let sent = bodies(&asked);
     assert_eq!(sent[0].0, "PUT /_plugins/_ism/policies/weir?if_seq_no=7&if_primary_term=2");
@@ -220,18 +220,24 @@ fn clusters_are_set_up_as_their_engines_want_it() {
     assert!(sent[1].1["template"]["settings"]["index"].get("lifecycle.name").is_none());
 
     let quickwit = json!({"version": {"number": "0.8.2", "distribution": "quickwit"}});
-    let (address, asked) = engine(quickwit, None);
+    let there = r#"{"message":"index `logs-weir-ledger` already exists"}"#;
+    let (address, asked) = engine(quickwit.clone(), None, there);
     let said = set_up(&format!("http://{address}/api/v1/_elastic"), &[]);
     assert!(said.contains("was there already"), "{said}");
     let sent = bodies(&asked);
     assert_eq!(sent.iter().map(|(what, _)| what.as_str()).collect::<Vec<_>>(), ["POST /api/v1/indexes"; 3]);
     assert_eq!(sent[0].1["retention"]["period"], "14 days", "{}", sent[0].1);
 
-    let (address, _) = engine(json!({"hello": "world"}), None);
-    let folder = tempfile::tempdir().unwrap();
-    let output = run(folder.path(), &["setup-cluster", &format!("http://{address}")]);
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!output.status.success() && said.contains("none of Elasticsearch, OpenSearch and Quickwit"), "{said}");
+    for (hello, refusal, reason) in [
+        (quickwit, "unknown tokenizer `raw`", "was answered 400: unknown tokenizer `raw`"),
+        (json!({"hello": "world"}), "", "none of Elasticsearch, OpenSearch and Quickwit"),
+    ] {
+        let (address, _) = engine(hello, None, refusal);
+        let folder = tempfile::tempdir().unwrap();
+        let output = run(folder.path(), &["setup-cluster", &format!("http://{address}/api/v1/_elastic")]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && said.contains(reason), "{said}");
+    }
 }
 
 #[test]

@@ -208,7 +208,10 @@ impl Tail {
         // Only the newest can be found again.
         let forgotten = self.told.len().saturating_sub(2 * TAIL_BATCH);
         self.told.drain(..forgotten);
-        self.others.push_back((self.newest, missed + forgotten as u64));
+        let others = missed + forgotten as u64;
+        if others > 0 {
+            self.others.push_back((self.newest, others));
+        }
         Ok((new, missed))
     }
 }

@@ -67,9 +67,12 @@ impl Scope {
         let mut within = Vec::new();
         for part in expression.split(',').map(str::trim) {
             let part = if part.is_empty() || part == "_all" { "*" } else { part };
-            if part.starts_with('-') {
+            if part.contains([':', '<']) {
+                // Another cluster's index, or a name that only the cluster works out.
+                return Err(out_of_reach(part));
+            } else if part.starts_with('-') && !within.is_empty() {
                 within.push(part.to_owned());
-            } else if !part.contains('<') && reach.indices.iter().any(|pattern| wildcard(pattern, part)) {
+            } else if reach.indices.iter().any(|pattern| wildcard(pattern, part)) {
                 // A pattern of ours that fits this one letter for letter fits whatever this one stands for.
                 within.push(part.to_owned());
             } else if part.contains('*') {
@@ -190,7 +193,17 @@ mod tests {
         ] {
             assert_eq!(some.indices(asked).unwrap(), sent, "{asked}");
         }
-        for asked in ["logs-b", "logs-b*", "*-a", "logs-a,logs-b", "<logs-a{now/d}>", ".security"] {
+        for asked in [
+            "logs-b",
+            "logs-b*",
+            "*-a",
+            "logs-a,logs-b",
+            "<logs-a{now/d}>",
+            ".security",
+            "logs-a:secret",
+            "-x",
+            "-x,logs-a",
+        ] {
             assert_eq!(some.indices(asked).unwrap_err().status, 403, "{asked}");
         }
         assert_eq!(scope(&[], &["web"]).indices("any*").unwrap(), "any*");

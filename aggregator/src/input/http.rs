@@ -16,6 +16,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use subtle::ConstantTimeEq as _;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, oneshot};
 use weir_daemon::Shutdown;
@@ -116,7 +117,10 @@ fn text(headers: &HeaderMap, name: impl AsHeaderName) -> &str {
 async fn take(request: Request<Incoming>, peer: IpAddr, shared: &Shared) -> Answer {
     let (head, body) = request.into_parts();
     let expected = shared.http.authorization.as_deref();
-    if expected.is_some_and(|expected| !same(expected, text(&head.headers, header::AUTHORIZATION))) {
+    // In a time that does not tell how much is right.
+    if expected.is_some_and(|expected| {
+        !bool::from(expected.as_bytes().ct_eq(text(&head.headers, header::AUTHORIZATION).as_bytes()))
+    }) {
         return (StatusCode::UNAUTHORIZED, "unauthorized\n");
     }
     let Ok(_permit) = shared.permits.try_acquire() else { return (StatusCode::TOO_MANY_REQUESTS, "busy\n") };
@@ -219,12 +223,27 @@ fn about(http: &Http, head: &Parts, body_bytes: usize, kind: &str, peer: IpAddr)
 fn unpack(body: &[u8]) -> Option<Bytes> {
     let mut plain = Vec::new();
     let limit = u64::try_from(BODY_BYTES_MAX).unwrap_or(u64::MAX) + 1;
-    flate2::read::GzDecoder::new(body).take(limit).read_to_end(&mut plain).ok()?;
+    // A client may send several compressed pieces one after the other.
+    flate2::read::MultiGzDecoder::new(body).take(limit).read_to_end(&mut plain).ok()?;
     (plain.len() <= BODY_BYTES_MAX).then(|| plain.into())
 }
 
-/// Compares in a time that does not tell how much is right.
-fn same(expected: &str, given: &str) -> bool {
-    let differing = expected.bytes().zip(given.bytes()).fold(0, |sum, (a, b)| sum | (a ^ b));
-    expected.len() == given.len() && differing == 0
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn bodies_of_several_compressed_pieces_are_read_to_their_end() {
+        let mut body = Vec::new();
+        for piece in ["one\n", "two\n"] {
+            let mut encoder = flate2::write::GzEncoder::new(&mut body, flate2::Compression::fast());
+            encoder.write_all(piece.as_bytes()).unwrap();
+            encoder.finish().unwrap();
+        }
+        assert_eq!(unpack(&body).as_deref(), Some(&b"one\ntwo\n"[..]));
+        assert_eq!(unpack(&body[..body.len() - 1]), None);
+        assert_eq!(unpack(b"plain"), None);
+    }
 }

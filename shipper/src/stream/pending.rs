@@ -15,6 +15,7 @@ const PIECE_GAP: Duration = Duration::from_secs(5);
 const PIECE_GRACE: Duration = Duration::from_secs(1);
 /// How long past [`LINE_GAP`] the wall clock waits, for the same reason.
 const LINE_GRACE: Duration = Duration::from_millis(250);
+
 /// One line of a log, or a part of one, JSON-escaped, with the positions where it stands.
 #[derive(Clone, Copy)]
 pub(super) struct Piece<'a> {

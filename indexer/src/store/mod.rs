@@ -17,9 +17,10 @@
 //! ```
 //!
 //! A write goes: request (parsed, `request`) → `sequencer` thread (decided, journalled, synced, answered) → `indexing`
-//! thread (put into partitions, committed). A search goes: `search_view` → searchers of the partitions, after a commit
+//! thread (put into partitions, committed; `bounds` drops what is too old or too much). A search goes: `search_view` → searchers of the partitions, after a commit
 //! when something new was accepted.
 
+mod bounds;
 mod catalog;
 mod damaged;
 mod date;

@@ -85,8 +85,8 @@ fn schemathesis_finds_no_server_error() {
     let mut weir = Place::empty();
     weir.start(Part::Indexer);
     weir.wait_up();
-    // How many requests each endpoint gets; more for a longer search. Making them is what takes the time.
-    let examples = std::env::var("WEIR_TEST_SCHEMATHESIS_EXAMPLES").unwrap_or_else(|_| "1".to_owned());
+    // How many requests each endpoint gets; more for a longer search.
+    let examples = std::env::var("WEIR_TEST_SCHEMATHESIS_EXAMPLES").unwrap_or_else(|_| "4".to_owned());
     let output = Command::new(python.with_file_name("schemathesis"))
         .args(["run", &format!("http://{}/api/openapi.json", weir.search), "--checks", "not_a_server_error"])
         .args(["--phases", "examples,fuzzing", "--max-examples", &examples, "--seed", "1", "--no-color"])

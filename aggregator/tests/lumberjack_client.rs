@@ -5,17 +5,20 @@ use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use weir_lumberjack::{AckDecoder, Compressor, Window};
+use weir_lumberjack::{AckDecoder, Answer, Compressor, Window};
 
 pub struct Client {
     pub stream: TcpStream,
     decoder: AckDecoder,
     acks: VecDeque<u32>,
+    /// Versions of events in parts that the server has offered to take.
+    pub offers: Vec<u32>,
 }
 
 impl Client {
     pub async fn connect(address: SocketAddr) -> Self {
-        Self { stream: TcpStream::connect(address).await.unwrap(), decoder: AckDecoder::new(), acks: VecDeque::new() }
+        let stream = TcpStream::connect(address).await.unwrap();
+        Self { stream, decoder: AckDecoder::new(), acks: VecDeque::new(), offers: Vec::new() }
     }
 
     pub async fn send(&mut self, bytes: &[u8]) {
@@ -34,8 +37,11 @@ impl Client {
                 return None;
             }
             let mut input = &bytes[..read];
-            while let Some(ack) = self.decoder.next(&mut input).unwrap() {
-                self.acks.push_back(ack);
+            while let Some(answer) = self.decoder.next(&mut input).unwrap() {
+                match answer {
+                    Answer::Ack(ack) => self.acks.push_back(ack),
+                    Answer::Offer(version) => self.offers.push(version),
+                }
             }
         }
     }
@@ -97,8 +103,8 @@ pub async fn exchange(
             return Ok(None);
         }
         let mut input = &bytes[..read];
-        while let Some(ack) = decoder.next(&mut input).map_err(std::io::Error::other)? {
-            if ack > 0 {
+        while let Some(answer) = decoder.next(&mut input).map_err(std::io::Error::other)? {
+            if let Answer::Ack(ack @ 1..) = answer {
                 return Ok(Some(ack));
             }
         }

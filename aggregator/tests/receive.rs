@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use weir_daemon::settings::{Bytes, Span};
+use weir_lumberjack::Window;
 
 use crate::bulk_server::{BulkServer, Deed};
 use crate::harness::{Aggregator, settings, shared};
@@ -70,6 +71,31 @@ async fn a_version_1_window_gets_a_version_1_acknowledgement() {
     let mut answer = [0; 6];
     tokio::io::AsyncReadExt::read_exact(&mut client.stream, &mut answer).await.unwrap();
     assert_eq!(&answer, b"1A\0\0\0\x07");
+    aggregator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shipper_that_sends_events_in_parts_is_offered_to_and_no_other() {
+    let server = BulkServer::start(true).await;
+    let aggregator = Aggregator::start(settings(&server)).await;
+    let mut other = Client::connect(aggregator.address).await;
+    other.send(&window(&[document(5, 0, "of another program")])).await;
+    assert_eq!((other.ack().await, other.offers.is_empty()), (Some(1), true));
+
+    let mut client = Client::connect(aggregator.address).await;
+    let asking = document(6, 0, "whole").replace("{\"weir\":{", "{\"weir\":{\"parts\":1,");
+    client.send(&window(&[asking])).await;
+    assert_eq!(client.ack().await, Some(1));
+    assert_eq!(client.offers, [1], "it stands before the acknowledgement");
+    let mut parts = Window::new();
+    let whole = document(6, 1, "VALUE");
+    let (before, after) = whole.split_once("VALUE").unwrap();
+    let template = parts.template(&[before.as_bytes(), after.as_bytes()]).unwrap();
+    parts.parts(template, &[b"in parts"]).unwrap();
+    client.send(parts.plain()).await;
+    assert_eq!(client.ack().await, Some(1));
+    assert_eq!(client.offers, [1], "once");
+    assert_eq!(server.messages("logs-weir"), ["of another program", "whole", "in parts"]);
     aggregator.stop().await;
 }
 

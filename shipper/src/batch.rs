@@ -1,10 +1,12 @@
 //! One window under way: the events as they go on the wire, and how far each log is safe once they are acknowledged.
 
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use weir_lumberjack::Window;
 
-use crate::escape::push_number;
+use crate::escape::Decimal;
 
 /// How far one log is safe when a window is acknowledged.
 #[derive(Clone, Copy, Debug)]
@@ -17,13 +19,40 @@ pub(crate) struct Mark {
     pub(crate) safe: [u64; 3],
 }
 
+/// The next batch's number; 0 is none's.
+static NEXT_SERIAL: AtomicU64 = AtomicU64::new(1);
+
 /// A window, and what its acknowledgement means.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Batch {
     pub(crate) window: Window,
     pub(crate) marks: Vec<Mark>,
     /// When the first event was put in.
     pub(crate) born: Option<Instant>,
+    /// Tells the contents of a batch from all others: envelopes remember in which one their template is.
+    serial: u64,
+    /// Start, end and offset of the last event: a log's lines lie end to end, and its first file begins at its start.
+    start: Decimal,
+    end: Decimal,
+    offset: Decimal,
+    /// An offset with flags behind it.
+    flagged: Vec<u8>,
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        let serial = NEXT_SERIAL.fetch_add(1, Ordering::Relaxed);
+        Self {
+            window: Window::new(),
+            marks: Vec::new(),
+            born: None,
+            serial,
+            start: Decimal::default(),
+            end: Decimal::default(),
+            offset: Decimal::default(),
+            flagged: Vec::new(),
+        }
+    }
 }
 
 /// Flags of one event, in `log.flags`.
@@ -84,33 +113,82 @@ pub(crate) struct Event<'a> {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Envelope {
     /// After the message, up to and with `"start":`.
-    pub(crate) open: Vec<u8>,
+    open: Vec<u8>,
     /// After the end, up to and with `"offset":`.
-    pub(crate) middle: Vec<u8>,
+    middle: Vec<u8>,
     /// After the offset (and flags).
-    pub(crate) close: Vec<u8>,
+    close: Vec<u8>,
+    /// In which batch it is a template, and which.
+    template: Cell<(u64, u32)>,
+}
+
+/// The window had no room for the template: its events are sent whole.
+const NO_TEMPLATE: u32 = u32::MAX;
+
+/// Before the time of an event.
+const BEFORE_TIME: &[u8] = b"{\"@timestamp\":\"";
+/// Between its time and its message.
+const BEFORE_MESSAGE: &[u8] = b"\",\"message\":\"";
+/// Between its start and its end.
+const BEFORE_END: &[u8] = b",\"end\":";
+
+/// The first members of an event's metadata, up to the number of its start. `parts` says to an aggregator that this
+/// shipper sends events in parts to one that offers to take them; it stands in every event, so also in a connection's first.
+pub(crate) const EVENT_METADATA: &[u8] = b",\"@metadata\":{\"weir\":{\"parts\":1,\"start\":";
+
+impl Envelope {
+    /// An envelope of these bytes; `open` begins right after the text of the message.
+    pub(crate) fn new(open: Vec<u8>, middle: Vec<u8>, close: Vec<u8>) -> Self {
+        Self { open, middle, close, template: Cell::default() }
+    }
+
+    /// The same, with `fields` (members, each with a comma before it) at the end.
+    pub(crate) fn with(&self, fields: &[u8]) -> Self {
+        let mut close = self.close.clone();
+        close.pop();
+        close.extend_from_slice(fields);
+        close.push(b'}');
+        Self::new(self.open.clone(), self.middle.clone(), close)
+    }
+
+    fn pieces(&self) -> [&[u8]; 6] {
+        [BEFORE_TIME, BEFORE_MESSAGE, &self.open, BEFORE_END, &self.middle, &self.close]
+    }
 }
 
 impl Batch {
     /// Puts an event in. Only a document past 4 GiB is refused, which no limit of ours allows: `false` then.
     pub(crate) fn push(&mut self, event: &Event<'_>, envelope: &Envelope) -> bool {
-        let mut slot = self.window.event();
-        let out = slot.buffer();
-        out.extend_from_slice(b"{\"@timestamp\":\"");
-        out.extend_from_slice(event.time);
-        out.extend_from_slice(b"\",\"message\":\"");
-        out.extend_from_slice(event.text);
-        out.extend_from_slice(&envelope.open);
-        push_number(event.start, out);
-        out.extend_from_slice(b",\"end\":");
-        push_number(event.end, out);
-        out.extend_from_slice(&envelope.middle);
-        push_number(event.offset, out);
-        if event.flags != Flags::default() {
-            event.flags.push(out);
+        // The last end is mostly this start, so its digits are there already.
+        std::mem::swap(&mut self.start, &mut self.end);
+        let start = self.start.of(event.start);
+        let offset = if event.offset == event.start { start } else { self.offset.of(event.offset) };
+        let offset = if event.flags == Flags::default() {
+            offset
+        } else {
+            self.flagged.clear();
+            self.flagged.extend_from_slice(offset);
+            event.flags.push(&mut self.flagged);
+            &self.flagged
+        };
+        let values = [event.time, event.text, start, self.end.of(event.end), offset];
+        let (serial, mut template) = envelope.template.get();
+        if serial != self.serial {
+            template = self.window.template(&envelope.pieces()).unwrap_or(NO_TEMPLATE);
+            envelope.template.set((self.serial, template));
         }
-        out.extend_from_slice(&envelope.close);
-        let taken = slot.commit().is_ok();
+        let taken = if template == NO_TEMPLATE {
+            let mut slot = self.window.event();
+            let [first, rest @ ..] = envelope.pieces();
+            slot.buffer().extend_from_slice(first);
+            for (value, piece) in values.iter().zip(rest) {
+                slot.buffer().extend_from_slice(value);
+                slot.buffer().extend_from_slice(piece);
+            }
+            slot.commit().is_ok()
+        } else {
+            self.window.parts(template, &values).is_ok()
+        };
         if self.born.is_none() {
             self.born = Some(Instant::now());
         }
@@ -122,5 +200,6 @@ impl Batch {
         self.window.clear();
         self.marks.clear();
         self.born = None;
+        self.serial = NEXT_SERIAL.fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -129,6 +129,32 @@ pub(crate) fn push_number(number: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(&digits[at..]);
 }
 
+/// A number with its decimal digits, which are made anew only when it is another one.
+#[derive(Debug)]
+pub(crate) struct Decimal {
+    number: u64,
+    digits: Vec<u8>,
+}
+
+impl Default for Decimal {
+    fn default() -> Self {
+        Self { number: 0, digits: b"0".to_vec() }
+    }
+}
+
+impl Decimal {
+    /// The digits of `number`.
+    #[inline]
+    pub(crate) fn of(&mut self, number: u64) -> &[u8] {
+        if number != self.number {
+            self.number = number;
+            self.digits.clear();
+            push_number(number, &mut self.digits);
+        }
+        &self.digits
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,6 +201,10 @@ mod tests {
             let mut out = Vec::new();
             push_number(number, &mut out);
             assert_eq!(out, number.to_string().as_bytes());
+        }
+        let mut decimal = Decimal::default();
+        for number in [0, 0, 7, 7, 123, 5] {
+            assert_eq!(decimal.of(number), number.to_string().as_bytes());
         }
     }
 }

@@ -6,7 +6,7 @@
 //! - `docker` (the json-file line and what Docker writes beside it), `cri` (containerd's line), `escape` and `time` (text and times as JSON wants them);
 //! - `stream` (one log from bytes to events), `multiline` (which lines belong together), `batch` (one window under way);
 //! - `harvest` (the thread that owns all logs and gives each its turn), `send` (the connection to an
-//!   aggregator) and its `pace`;
+//!   aggregator), `outgoing` (a window in the form that this one takes) and its `pace`;
 //! - `registry` (acknowledged positions on disk), `spool` (copies of rotated files while no aggregator takes anything);
 //! - `counters`, `status` and `node` (what it tells of itself, and warns of).
 //!
@@ -29,6 +29,7 @@ mod identity;
 mod model;
 mod multiline;
 mod node;
+mod outgoing;
 mod pace;
 mod registry;
 mod run;

@@ -16,7 +16,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::Value;
 use weir_daemon::Metrics;
-use weir_lumberjack::{Decoder, Item, Limits};
+use weir_lumberjack::{Decoder, Item, Limits, Window};
 
 use crate::batch::Batch;
 use crate::counters::Counters;
@@ -267,7 +267,11 @@ impl Reader {
             self.registry = Some(self.stream.entry());
         }
         let mut decoder = Decoder::new(Limits::default());
-        decoder.space().extend_from_slice(self.batch.window.plain());
+        // An aggregator of ours takes the window as it is; every other one gets whole documents.
+        let mut whole = Window::new();
+        self.batch.window.whole(&mut whole).unwrap();
+        let window = if self.flying.len() % 2 == 0 { &mut whole } else { &mut self.batch.window };
+        decoder.space().extend_from_slice(window.plain());
         let mut documents = Vec::new();
         while let Some(item) = decoder.next().unwrap() {
             if let Item::Event { document, .. } = item {

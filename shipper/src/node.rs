@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::batch::{Batch, Envelope, Event, Flags};
+use crate::batch::{Batch, EVENT_METADATA, Envelope, Event, Flags};
 use crate::counters::Counters;
 use crate::docker::Metadata;
 use crate::escape::{push_json_string, push_json_text};
@@ -130,15 +130,11 @@ impl Node {
             }
         }
         close.extend_from_slice(b",\"event\":{\"dataset\":\"weir.node\"}}");
-        Envelope {
-            open: b"\",\"@metadata\":{\"weir\":{\"start\":".to_vec(),
-            middle: format!(
-                ",\"source\":\"{:016x}\"}},\"beat\":\"weir\",\"type\":\"_doc\",\"version\":\"{version}\"}},\"log\":{{\"offset\":",
-                self.source
-            )
-            .into_bytes(),
-            close,
-        }
+        let middle = format!(
+            ",\"source\":\"{:016x}\"}},\"beat\":\"weir\",\"type\":\"_doc\",\"version\":\"{version}\"}},\"log\":{{\"offset\":",
+            self.source
+        );
+        Envelope::new([b"\"", EVENT_METADATA].concat(), middle.into_bytes(), close)
     }
 }
 

@@ -22,10 +22,11 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::ClientConfig;
 use weir_daemon::tls::Reloading;
 use weir_daemon::{Health, Shutdown};
-use weir_lumberjack::{AckDecoder, Compressor};
+use weir_lumberjack::{AckDecoder, Answer, PARTS_VERSION};
 
 use crate::batch::Batch;
 use crate::counters::Counters;
+use crate::outgoing::Outgoing;
 use crate::pace::Pace;
 use crate::settings::Config;
 use crate::watch::Bell;
@@ -73,7 +74,7 @@ impl Sender {
     pub(crate) async fn run(mut self) {
         let mut flights: VecDeque<Flight> = VecDeque::new();
         let mut backoff = BACKOFF_MIN;
-        let mut compressor = (self.config.compression > 0).then(|| Compressor::new(self.config.compression));
+        let mut outgoing = Outgoing::new(self.config.compression);
         loop {
             let stop = self.stop.clone();
             let connected = tokio::select! {
@@ -104,8 +105,9 @@ impl Sender {
             let before = self.counters.windows.get();
             let ended = tokio::select! {
                 () = stop.cancelled() => return,
-                ended = self.converse(link, &mut flights, compressor.as_mut()) => ended,
+                ended = self.converse(link, &mut flights, &mut outgoing) => ended,
             };
+            outgoing.done();
             self.counters.connected.set(0);
             match ended {
                 Ok(Ended::Done) => return,
@@ -168,12 +170,13 @@ impl Sender {
         &mut self,
         link: Link,
         flights: &mut VecDeque<Flight>,
-        mut compressor: Option<&mut Compressor>,
+        buffers: &mut Outgoing,
     ) -> io::Result<Ended> {
         let (mut reader, mut writer) = tokio::io::split(link);
         let mut decoder = AckDecoder::new();
         let mut incoming = [0_u8; 512];
-        let mut compressed: Vec<u8> = Vec::new();
+        // The aggregator has offered to take events in parts.
+        let mut parts = false;
         // Windows that are written whole on this connection; the one behind them is being written.
         let mut sent = 0;
         let mut written = 0;
@@ -185,19 +188,14 @@ impl Sender {
         loop {
             let over = ends.is_some_and(|ends| Instant::now() >= ends);
             let under_way = flights.len();
-            let outgoing: &[u8] = match (flights.get_mut(sent), &mut compressor) {
-                (None, _) => &[],
-                (Some(flight), None) => flight.batch.window.plain(),
-                (Some(flight), Some(compressor)) => {
-                    if compressed.is_empty() {
-                        let done = flight.batch.window.compress(compressor, &mut compressed);
-                        done.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-                    }
-                    &compressed
-                }
+            let outgoing: &[u8] = match flights.get_mut(sent) {
+                None => &[],
+                Some(flight) => buffers
+                    .bytes(&mut flight.batch.window, parts)
+                    .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?,
             };
             if !outgoing.is_empty() && written == outgoing.len() {
-                compressed.clear();
+                buffers.done();
                 written = 0;
                 sent += 1;
                 continue;
@@ -230,8 +228,11 @@ impl Sender {
                     }
                     deadline = Instant::now() + self.config.timeout;
                     let mut bytes = &incoming[..read];
-                    while let Some(sequence) = decoder.next(&mut bytes).map_err(io::Error::other)? {
-                        self.acknowledge(sequence, flights, &mut sent)?;
+                    while let Some(answer) = decoder.next(&mut bytes).map_err(io::Error::other)? {
+                        match answer {
+                            Answer::Ack(sequence) => self.acknowledge(sequence, flights, &mut sent)?,
+                            Answer::Offer(version) => parts |= version == PARTS_VERSION,
+                        }
                     }
                 }
                 batch = self.batches.recv(), if room => match batch {

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use tokio_rustls::TlsConnector;
 use weir_daemon::tls::Reloading;
-use weir_lumberjack::{AckDecoder, Compressor, Window};
+use weir_lumberjack::{AckDecoder, Answer, Compressor, Window};
 
 use crate::event::{Event, Identity, json};
 use crate::output::backoff::Backoff;
@@ -156,8 +156,8 @@ impl Lumberjack {
                 return Err(std::io::ErrorKind::UnexpectedEof.into());
             }
             let mut input = &buffer[..read];
-            while let Some(acknowledged) = decoder.next(&mut input).map_err(std::io::Error::other)? {
-                if acknowledged >= events {
+            while let Some(answer) = decoder.next(&mut input).map_err(std::io::Error::other)? {
+                if matches!(answer, Answer::Ack(acknowledged) if acknowledged >= events) {
                     link.stream = Some(stream);
                     return Ok(());
                 }

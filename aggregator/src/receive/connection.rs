@@ -17,6 +17,7 @@ use crate::batch::{Batch, WindowMark};
 use crate::input::Additions;
 use crate::receive::Receiver;
 use crate::receive::budget::Share;
+use crate::receive::offer::Offer;
 use crate::work::Worker;
 
 /// How often timers are looked at.
@@ -98,6 +99,7 @@ pub(crate) struct Connection<S> {
     /// The decoder has nothing more to give without further bytes.
     starved: bool,
     version: Version,
+    offer: Offer,
     last_read: Instant,
     last_write: Instant,
     /// Ticks that the open window has been waited for.
@@ -125,6 +127,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             delivering_generation: 0,
             starved: true,
             version: Version::V2,
+            offer: Offer::default(),
             last_read: now,
             last_write: now,
             window_ticks: 0,
@@ -201,7 +204,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     self.starved = true;
                     return;
                 }
-                Ok(Some(Item::Event { document, .. })) => self.worker.document(document, &mut self.batch),
+                Ok(Some(Item::Event { document, .. })) => {
+                    self.offer.look(&document);
+                    self.worker.document(document, &mut self.batch);
+                }
                 Ok(Some(Item::Window { version, .. })) => {
                     self.version = version;
                     self.window_ticks = 0;
@@ -251,8 +257,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     async fn acknowledge(&mut self, windows: &[WindowMark]) -> Result<(), End> {
-        let frames: Vec<u8> = windows.iter().flat_map(|mark| encode_ack(mark.version, mark.sequence)).collect();
-        if frames.is_empty() { Ok(()) } else { self.write(&frames).await }
+        if windows.is_empty() {
+            return Ok(());
+        }
+        let mut frames = self.offer.take();
+        frames.extend(windows.iter().flat_map(|mark| encode_ack(mark.version, mark.sequence)));
+        self.write(&frames).await
     }
 
     async fn write(&mut self, bytes: &[u8]) -> Result<(), End> {

@@ -2,6 +2,7 @@
 
 pub(crate) mod budget;
 pub(crate) mod connection;
+mod offer;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};

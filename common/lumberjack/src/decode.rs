@@ -2,9 +2,12 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use crate::frame::{COMPRESSED, DATA, EVENT_HEADER_BYTES, JSON, SHORT_FRAME_BYTES, Version, WINDOW, number};
+use crate::frame::{
+    COMPRESSED, DATA, EVENT_HEADER_BYTES, JSON, PARTS, SHORT_FRAME_BYTES, TEMPLATE, Version, WINDOW, number,
+};
 use crate::inflate::Inflater;
 use crate::limits::{Limits, Refused};
+use crate::parts::{Templates, cost};
 
 /// Space kept free for the next read from the peer.
 const READ_BYTES: usize = 64 << 10;
@@ -23,7 +26,8 @@ pub enum Item {
     Event {
         /// Its sequence number.
         sequence: u32,
-        /// Its document: the bytes of a J frame as they came (not checked), or the pairs of a D frame as an object.
+        /// Its document: the bytes of a J frame as they came (not checked), the pairs of a D frame as an object, or
+        /// what a P frame and its template make together.
         document: Bytes,
     },
     /// The open window is over: all its events came, or a new window began early. Acknowledge `sequence`.
@@ -58,6 +62,8 @@ pub struct Decoder {
     inflater: Inflater,
     compressed: bool,
     window: Option<OpenWindow>,
+    /// Those of the open window.
+    templates: Templates,
     /// A window announced over the early end of another one.
     announced: Option<Item>,
 }
@@ -72,6 +78,7 @@ impl Decoder {
             inflater: Inflater::new(),
             compressed: false,
             window: None,
+            templates: Templates::default(),
             announced: None,
         }
     }
@@ -84,7 +91,7 @@ impl Decoder {
 
     /// Bytes that are held now and not given out.
     pub fn held_bytes(&self) -> usize {
-        self.input.len() + self.plain.len()
+        self.input.len() + self.plain.len() + self.templates.bytes()
     }
 
     /// Whether the stream could end here: no frame is begun and no window is open.
@@ -119,7 +126,7 @@ impl Decoder {
             if !self.compressed {
                 match self.frame(false)? {
                     Step::Item(item) => return Ok(Some(item)),
-                    Step::Compressed => continue,
+                    Step::Compressed | Step::Learned => continue,
                     Step::More => return Ok(None),
                 }
             }
@@ -128,6 +135,7 @@ impl Decoder {
                 match self.frame(true)? {
                     Step::Item(item) => return Ok(Some(item)),
                     Step::Compressed => return Err(Refused::NestedCompression),
+                    Step::Learned => continue,
                     Step::More if finished && self.plain.is_empty() => {
                         self.compressed = false;
                         continue;
@@ -186,6 +194,42 @@ impl Decoder {
                 window.sequence = sequence;
                 Ok(Step::Item(Item::Event { sequence, document }))
             }
+            TEMPLATE => {
+                if self.window.is_none() {
+                    return Err(Refused::NoWindow);
+                }
+                let Some(length) = number(bytes, 2) else { return Ok(Step::More) };
+                let length = usize::try_from(length).unwrap_or(usize::MAX);
+                if self.templates.bytes().saturating_add(cost(length)) > self.limits.template_bytes_max {
+                    return Err(Refused::TemplatesTooLarge { limit: self.limits.template_bytes_max });
+                }
+                if bytes.len() - SHORT_FRAME_BYTES < length {
+                    return Ok(Step::More);
+                }
+                bytes.advance(SHORT_FRAME_BYTES);
+                self.templates.learn(&bytes[..length])?;
+                bytes.advance(length);
+                Ok(Step::Learned)
+            }
+            PARTS => {
+                let window = self.window.as_mut().ok_or(Refused::NoWindow)?;
+                let (Some(sequence), Some(length)) = (number(bytes, 2), number(bytes, 6)) else {
+                    return Ok(Step::More);
+                };
+                let length = usize::try_from(length).unwrap_or(usize::MAX);
+                if length > self.limits.event_bytes_max {
+                    return Err(Refused::EventTooLarge { bytes: length, limit: self.limits.event_bytes_max });
+                }
+                if bytes.len() - EVENT_HEADER_BYTES < length {
+                    return Ok(Step::More);
+                }
+                let body = &bytes[EVENT_HEADER_BYTES..EVENT_HEADER_BYTES + length];
+                let document = self.templates.document(body, &self.limits)?;
+                bytes.advance(EVENT_HEADER_BYTES + length);
+                window.received += 1;
+                window.sequence = sequence;
+                Ok(Step::Item(Item::Event { sequence, document }))
+            }
             DATA => {
                 let window = self.window.as_mut().ok_or(Refused::NoWindow)?;
                 let Some((sequence, pairs, length)) = data_frame(bytes, &self.limits)? else { return Ok(Step::More) };
@@ -212,6 +256,7 @@ impl Decoder {
     }
 
     fn open(&mut self, version: Version, announced: u32) {
+        self.templates.clear();
         self.window = Some(OpenWindow { version, announced, received: 0, sequence: 0 });
     }
 
@@ -228,6 +273,8 @@ impl Decoder {
 enum Step {
     Item(Item),
     Compressed,
+    /// A template was taken in.
+    Learned,
     More,
 }
 

@@ -10,6 +10,14 @@
 //! | compressed | `C` | length, one zlib stream that holds whole frames |
 //! | data (version 1) | `D` | sequence, pair count, then length and bytes of each key and each value |
 //! | acknowledgement | `A` | sequence; 0 is a sign of life |
+//!
+//! Three more are ours, spoken by weir's shipper with weir's aggregator only (see [`crate::parts`]):
+//!
+//! | type | byte | payload |
+//! |---|---|---|
+//! | offer | `O` | version of events in parts that the reader takes |
+//! | template | `T` | length, then pieces, each with its length before it |
+//! | parts | `P` | sequence, length, then the number of a template in this window, and the values between its pieces |
 
 /// Type byte of a window frame.
 pub const WINDOW: u8 = b'W';
@@ -21,10 +29,16 @@ pub const COMPRESSED: u8 = b'C';
 pub const DATA: u8 = b'D';
 /// Type byte of an acknowledgement.
 pub const ACK: u8 = b'A';
+/// Type byte of an offer to take events in parts.
+pub const OFFER: u8 = b'O';
+/// Type byte of a template of events in parts.
+pub const TEMPLATE: u8 = b'T';
+/// Type byte of an event in parts.
+pub const PARTS: u8 = b'P';
 
-/// Bytes of a whole window or acknowledgement frame, and of the header of a compressed one.
+/// Bytes of a whole window, acknowledgement or offer frame, and of the header of a compressed one or a template.
 pub const SHORT_FRAME_BYTES: usize = 6;
-/// Bytes before the document of a JSON frame, and before the first pair of a data frame.
+/// Bytes before the document of a JSON frame, the body of a parts frame, and the first pair of a data frame.
 pub const EVENT_HEADER_BYTES: usize = 10;
 
 /// The protocol version that a frame names in its first byte. An acknowledgement carries that of its window.

@@ -2,11 +2,13 @@
 
 use thiserror::Error;
 
+use crate::parts::TEMPLATE_BYTES_MAX;
+
 /// Longest document of one event. Filebeat's own limit of a message is 10 MiB, so more than that is legal.
 const EVENT_BYTES_MAX: usize = 16 << 20;
 /// Longest compressed frame. Filebeat puts a whole window (2048 events) into one, at a tenth of its size.
 const COMPRESSED_BYTES_MAX: usize = 64 << 20;
-/// Most bytes that one compressed frame may unpack to. They are never held at once, see [`Limits::held_bytes`];
+/// Most bytes that one compressed frame, or the events in parts of one window, may unpack to. They are never held at once, see [`Limits::held_bytes`];
 /// the limit is on the work that a few bytes of a bomb can ask for.
 const INFLATED_BYTES_MAX: usize = 256 << 20;
 /// Unpacked bytes that are held back until the checksum of their compressed frame is seen to be right.
@@ -23,8 +25,10 @@ pub struct Limits {
     pub event_bytes_max: usize,
     /// Bytes of one compressed frame at most.
     pub compressed_bytes_max: usize,
-    /// Bytes that one compressed frame may unpack to at most.
+    /// Bytes that one compressed frame, and the events in parts of one window, may unpack to at most.
     pub inflated_bytes_max: usize,
+    /// Bytes of the templates of one window at most.
+    pub template_bytes_max: usize,
     /// Events of a compressed frame are given out when the whole frame is unpacked and its checksum is right, as long
     /// as that takes no more than this many bytes; a larger frame is given out while it is unpacked.
     pub held_bytes: usize,
@@ -40,6 +44,7 @@ impl Default for Limits {
             event_bytes_max: EVENT_BYTES_MAX,
             compressed_bytes_max: COMPRESSED_BYTES_MAX,
             inflated_bytes_max: INFLATED_BYTES_MAX,
+            template_bytes_max: TEMPLATE_BYTES_MAX,
             held_bytes: HELD_BYTES,
             window_events_max: WINDOW_EVENTS_MAX,
             pairs_max: PAIRS_MAX,
@@ -94,8 +99,8 @@ pub enum Refused {
         /// Bytes allowed.
         limit: usize,
     },
-    /// A compressed frame unpacks to too much.
-    #[error("a compressed frame unpacks to more than {limit} bytes")]
+    /// A compressed frame, or a window of events in parts, unpacks to too much.
+    #[error("a compressed frame or a window of events in parts unpacks to more than {limit} bytes")]
     InflatedTooLarge {
         /// Bytes allowed.
         limit: usize,
@@ -109,6 +114,18 @@ pub enum Refused {
     /// A compressed frame ends in the middle of a frame.
     #[error("a compressed frame that ends inside of a frame")]
     CutFrame,
+    /// The templates of a window are too long.
+    #[error("the templates of a window have more than {limit} bytes")]
+    TemplatesTooLarge {
+        /// Bytes allowed.
+        limit: usize,
+    },
+    /// A template, or an event in parts, is not made of pieces with their lengths.
+    #[error("a template or an event in parts whose pieces do not fill its frame")]
+    CorruptParts,
+    /// An event in parts names a template that its window does not have.
+    #[error("an event in parts of template {0}, which its window does not have")]
+    UnknownTemplate(u32),
 }
 
 impl Refused {
@@ -127,6 +144,9 @@ impl Refused {
             Self::NestedCompression => "nested_compression",
             Self::CorruptCompression => "corrupt_compression",
             Self::CutFrame => "cut_frame",
+            Self::TemplatesTooLarge { .. } => "templates_too_large",
+            Self::CorruptParts => "corrupt_parts",
+            Self::UnknownTemplate(_) => "unknown_template",
         }
     }
 }

@@ -4,7 +4,8 @@ use flate2::{Compress, Compression, FlushCompress, Status};
 use thiserror::Error;
 
 use crate::deflate::Encoder;
-use crate::frame::{COMPRESSED, EVENT_HEADER_BYTES, JSON, SHORT_FRAME_BYTES, Version, WINDOW};
+use crate::frame::{COMPRESSED, EVENT_HEADER_BYTES, JSON, PARTS, SHORT_FRAME_BYTES, TEMPLATE, Version, WINDOW, number};
+use crate::parts::{TEMPLATE_BYTES_MAX, Templates, cost, push_varint};
 
 /// Space that is added to the output of the compressor when it has run out: one network send's worth.
 const COMPRESS_STEP_BYTES: usize = 32 << 10;
@@ -14,13 +15,17 @@ const COMPRESS_STEP_BYTES: usize = 32 << 10;
 #[error("a frame of {0} bytes cannot be written: Lumberjack allows 1 to 4294967295")]
 pub struct TooLong(pub usize);
 
-/// One window: a `W` frame and the `J` frames that it announces, numbered from 1 as Filebeat does.
+/// One window: a `W` frame and the frames of the events that it announces, numbered from 1 as Filebeat does. Events are
+/// whole documents, or in parts, for readers that have offered to take them; [`Window::whole`] makes one for all others.
 ///
 /// The buffer is kept by [`Window::clear`], so that a sender that uses two windows in turn allocates nothing.
 #[derive(Debug)]
 pub struct Window {
     bytes: Vec<u8>,
     events: u32,
+    templates: u32,
+    /// What they cost together.
+    template_bytes: usize,
 }
 
 impl Default for Window {
@@ -32,7 +37,7 @@ impl Default for Window {
 impl Window {
     /// An empty window.
     pub fn new() -> Self {
-        let mut window = Self { bytes: Vec::new(), events: 0 };
+        let mut window = Self { bytes: Vec::new(), events: 0, templates: 0, template_bytes: 0 };
         window.clear();
         window
     }
@@ -40,6 +45,8 @@ impl Window {
     /// Empties the window and keeps its buffer.
     pub fn clear(&mut self) {
         self.events = 0;
+        self.templates = 0;
+        self.template_bytes = 0;
         self.bytes.clear();
         self.bytes.extend_from_slice(&[Version::V2.byte(), WINDOW, 0, 0, 0, 0]);
     }
@@ -51,6 +58,83 @@ impl Window {
         let [a, b, c, d] = (self.events + 1).to_be_bytes();
         self.bytes.extend_from_slice(&[Version::V2.byte(), JSON, a, b, c, d, 0, 0, 0, 0]);
         EventSlot { window: self, start, committed: false }
+    }
+
+    /// Puts in the pieces that documents have in common, and answers the number by which [`Window::parts`] names them, up
+    /// to [`Window::clear`]. `None`: there is no room for them, send whole documents.
+    pub fn template(&mut self, pieces: &[&[u8]]) -> Option<u32> {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(&[Version::V2.byte(), TEMPLATE, 0, 0, 0, 0]);
+        for piece in pieces {
+            push_varint(u32::try_from(piece.len()).unwrap_or(u32::MAX), &mut self.bytes);
+            self.bytes.extend_from_slice(piece);
+        }
+        let body = start + SHORT_FRAME_BYTES;
+        let length = self.bytes.len() - body;
+        if self.template_bytes + cost(length) > TEMPLATE_BYTES_MAX {
+            self.bytes.truncate(start);
+            return None;
+        }
+        self.template_bytes += cost(length);
+        // The limit is far below 4 GiB.
+        self.bytes[body - 4..body].copy_from_slice(&(length as u32).to_be_bytes());
+        self.templates += 1;
+        Some(self.templates - 1)
+    }
+
+    /// Puts in an event by the values that stand between the pieces of a template of this window, one fewer than pieces.
+    /// Answers its sequence number.
+    ///
+    /// # Errors
+    /// [`TooLong`] when that is more than the protocol's length can say. The event is not in the window then.
+    pub fn parts(&mut self, template: u32, values: &[&[u8]]) -> Result<u32, TooLong> {
+        let start = self.bytes.len();
+        let [a, b, c, d] = (self.events + 1).to_be_bytes();
+        self.bytes.extend_from_slice(&[Version::V2.byte(), PARTS, a, b, c, d, 0, 0, 0, 0]);
+        push_varint(template, &mut self.bytes);
+        for value in values {
+            push_varint(u32::try_from(value.len()).unwrap_or(u32::MAX), &mut self.bytes);
+            self.bytes.extend_from_slice(value);
+        }
+        let body = start + EVENT_HEADER_BYTES;
+        let bytes = self.bytes.len() - body;
+        let Ok(length) = u32::try_from(bytes) else {
+            self.bytes.truncate(start);
+            return Err(TooLong(bytes));
+        };
+        self.bytes[body - 4..body].copy_from_slice(&length.to_be_bytes());
+        self.events += 1;
+        Ok(self.events)
+    }
+
+    /// Makes of `out` a window with the same events as whole documents, which every reader understands.
+    ///
+    /// # Errors
+    /// [`TooLong`] when a document is longer than the protocol's length can say.
+    pub fn whole(&self, out: &mut Self) -> Result<(), TooLong> {
+        out.clear();
+        let mut templates = Templates::default();
+        let mut at = SHORT_FRAME_BYTES;
+        while let Some(kind) = self.bytes.get(at + 1) {
+            let header = if *kind == TEMPLATE { SHORT_FRAME_BYTES } else { EVENT_HEADER_BYTES };
+            let body = at + header;
+            let length = number(&self.bytes, body - 4).unwrap_or_default() as usize;
+            let bytes = &self.bytes[body..body + length];
+            at = body + length;
+            if *kind == TEMPLATE {
+                templates.learn(bytes).unwrap_or_else(|refused| unreachable!("our own template: {refused}"));
+                continue;
+            }
+            let mut slot = out.event();
+            if *kind == PARTS {
+                let expanded = templates.expand(bytes, slot.buffer());
+                expanded.unwrap_or_else(|refused| unreachable!("our own event: {refused}"));
+            } else {
+                slot.buffer().extend_from_slice(bytes);
+            }
+            slot.commit()?;
+        }
+        Ok(())
     }
 
     /// Events in the window; also the sequence number whose acknowledgement answers all of it.
@@ -68,7 +152,7 @@ impl Window {
         self.bytes.len()
     }
 
-    /// The window as plain frames, ready to be sent.
+    /// The window as frames, not compressed, ready to be sent.
     pub fn plain(&mut self) -> &[u8] {
         self.bytes[2..SHORT_FRAME_BYTES].copy_from_slice(&self.events.to_be_bytes());
         &self.bytes

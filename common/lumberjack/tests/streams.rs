@@ -225,3 +225,116 @@ fn a_frame_larger_than_what_is_held_is_given_out_on_the_way() {
     assert!(got.iter().zip(&events).all(|(got, sent)| *got == sent.as_bytes()));
     assert_eq!(items.last(), Some(&Item::WindowEnd { version: Version::V2, sequence: 3000, missing: 0 }));
 }
+
+/// Documents of two logs, and the same as events in parts.
+fn in_parts(events: usize) -> (Vec<String>, Window) {
+    let mut window = Window::new();
+    let mut documents = Vec::new();
+    let pieces: [[&[u8]; 3]; 2] =
+        [[b"{\"message\":\"", b"\",\"start\":", b",\"log\":1}"], [b"{\"m\":\"", b"\",\"s\":", b"}"]];
+    let mut templates = [None; 2];
+    for n in 0..events {
+        let (message, start) = ("x".repeat(n * 37 % 400), n.to_string());
+        let pieces = &pieces[n % 2];
+        let template = *templates[n % 2].get_or_insert_with(|| window.template(pieces).unwrap());
+        assert_eq!(window.parts(template, &[message.as_bytes(), start.as_bytes()]), Ok(n as u32 + 1));
+        let bytes = [pieces[0], message.as_bytes(), pieces[1], start.as_bytes(), pieces[2]].concat();
+        documents.push(String::from_utf8(bytes).unwrap());
+    }
+    (documents, window)
+}
+
+fn documents(outcome: &Outcome) -> Vec<String> {
+    assert_eq!(outcome.1, None);
+    let documents = outcome.0.iter().filter_map(|item| match item {
+        Item::Event { document, .. } => Some(String::from_utf8(document.to_vec()).unwrap()),
+        _ => None,
+    });
+    documents.collect()
+}
+
+#[test]
+fn events_in_parts_are_the_documents_that_they_stand_for() {
+    for events in [1, 2, 3, 50, 3000] {
+        let (expected, mut window) = in_parts(events);
+        let mut streams = vec![window.plain().to_vec()];
+        for level in [1, 3] {
+            let mut compressed = Vec::new();
+            window.compress(&mut Compressor::new(level), &mut compressed).unwrap();
+            streams.push(compressed);
+        }
+        let mut whole = self::window(&["left from before"]);
+        window.whole(&mut whole).unwrap();
+        assert_eq!(whole.events() as usize, events);
+        assert!(!whole.plain().windows(2).any(|two| two == b"2P" || two == b"2T"), "only what every reader knows");
+        streams.push(whole.plain().to_vec());
+        for stream in streams {
+            let twice = [&stream[..], &stream].concat();
+            let outcome = decode(&[&twice], &Limits::default());
+            assert_eq!(documents(&outcome), [&expected[..], &expected].concat());
+            let last = Item::WindowEnd { version: Version::V2, sequence: events as u32, missing: 0 };
+            assert_eq!(outcome.0.last(), Some(&last));
+            let step = (stream.len() / 300).max(1);
+            for cut in (0..stream.len()).step_by(step) {
+                assert_eq!(documents(&decode(&[&stream[..cut], &stream[cut..]], &Limits::default())), expected);
+            }
+        }
+    }
+}
+
+#[test]
+fn templates_that_a_window_has_no_room_for_are_refused_by_both_sides() {
+    let mut window = Window::new();
+    let large = vec![b'x'; 600 << 10];
+    assert_eq!(window.template(&[&large, b""]), Some(0));
+    let before = window.bytes();
+    assert_eq!(window.template(&[&large, b""]), None);
+    assert_eq!(window.bytes(), before);
+    window.parts(0, &[b"y"]).unwrap();
+    assert_eq!(documents(&decode(&[window.plain()], &Limits::default())).len(), 1);
+    let limits = Limits { template_bytes_max: 600 << 10, ..Limits::default() };
+    assert_eq!(decode(&[window.plain()], &limits).1, Some(Refused::TemplatesTooLarge { limit: 600 << 10 }));
+    window.clear();
+    assert_eq!(window.template(&[&large, b""]), Some(0), "another window, another beginning");
+}
+
+#[test]
+fn parts_that_make_no_document_are_refused_for_what_they_are() {
+    let stream = |frames: &[&[u8]]| [&b"2W\0\0\0\x09"[..], &frames.concat()].concat();
+    let template = b"2T\0\0\0\x04\x01a\x01b";
+    let event = |body: &[u8]| [&b"2P\0\0\0\x01\0\0\0"[..], &[body.len() as u8], body].concat();
+    let refused = |frames: &[&[u8]]| decode(&[&stream(frames)], &Limits::default()).1;
+    assert_eq!(refused(&[template, &event(b"\0\x01x")]), None);
+    assert_eq!(refused(&[&event(b"\0\x01x")]), Some(Refused::UnknownTemplate(0)), "none is known");
+    assert_eq!(refused(&[template, &event(b"\x01\x01x")]), Some(Refused::UnknownTemplate(1)));
+    for body in [&b""[..], b"\0", b"\0\x02x", b"\0\x01xx", b"\xff\xff\xff\xff\xff\x01"] {
+        assert_eq!(refused(&[template, &event(body)]), Some(Refused::CorruptParts), "{body:?}");
+    }
+    assert_eq!(refused(&[b"2T\0\0\0\0"]), Some(Refused::CorruptParts), "no piece");
+    assert_eq!(refused(&[b"2T\0\0\0\x02\x05a"]), Some(Refused::CorruptParts));
+    assert_eq!(refused(&[b"2T\0\0\0\x02\0\0", &event(b"\0\0")]), Some(Refused::EmptyEvent));
+    assert_eq!(
+        refused(&[b"2T\x7f\0\0\0"]),
+        Some(Refused::TemplatesTooLarge { limit: 1 << 20 }),
+        "before its bytes come"
+    );
+    assert_eq!(decode(&[template], &Limits::default()).1, Some(Refused::NoWindow));
+    assert_eq!(decode(&[&event(b"\0\x01x")], &Limits::default()).1, Some(Refused::NoWindow));
+}
+
+#[test]
+fn a_few_bytes_of_events_in_parts_do_not_become_many() {
+    let mut window = Window::new();
+    let large = vec![b'x'; 1 << 19];
+    let template = window.template(&[&large, b""]).unwrap();
+    for _ in 0..1000 {
+        window.parts(template, &[b""]).unwrap();
+    }
+    let limits = Limits::default();
+    let (items, refused) = decode(&[window.plain()], &limits);
+    assert_eq!(refused, Some(Refused::InflatedTooLarge { limit: limits.inflated_bytes_max }));
+    assert_eq!(items.len(), 1 + limits.inflated_bytes_max / large.len());
+    let limits = Limits { event_bytes_max: 1000, template_bytes_max: 1 << 20, ..limits };
+    let (_, refused) = decode(&[window.plain()], &limits);
+    assert_eq!(refused, Some(Refused::EventTooLarge { bytes: 1 << 19, limit: 1000 }));
+}

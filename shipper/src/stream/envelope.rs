@@ -1,6 +1,6 @@
 //! The bytes around every message of a log: built when something about it becomes known, copied with every line.
 
-use crate::batch::Envelope;
+use crate::batch::{EVENT_METADATA, Envelope};
 use crate::cri::Pod;
 use crate::docker::Metadata;
 use crate::escape::push_json_string;
@@ -42,7 +42,7 @@ impl Stream {
             if (self.kind == Kind::Docker || self.cri) && !name.is_empty() {
                 open.extend_from_slice(format!(",\"stream\":\"{name}\"").as_bytes());
             }
-            open.extend_from_slice(b",\"@metadata\":{\"weir\":{\"start\":");
+            open.extend_from_slice(EVENT_METADATA);
             let mut middle = format!(",\"source\":\"{:016x}\"", self.id | index).into_bytes();
             if let Some(pipeline) = pipeline {
                 middle.extend_from_slice(b",\"pipeline\":");
@@ -53,7 +53,7 @@ impl Stream {
                 format!("}},\"beat\":\"weir\",\"type\":\"_doc\",\"version\":\"{version}\"}},\"log\":{{\"offset\":")
                     .as_bytes(),
             );
-            self.envelopes[index as usize] = Envelope { open, middle, close: close.clone() };
+            self.envelopes[index as usize] = Envelope::new(open, middle, close.clone());
         }
     }
 }

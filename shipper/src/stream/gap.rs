@@ -21,13 +21,10 @@ impl Stream {
         if self.id == 0 {
             self.make_id(b"", out.rules);
         }
-        let mut envelope = self.envelopes[2].clone();
-        envelope.close.pop();
-        envelope.close.extend_from_slice(b",\"event\":{\"dataset\":\"weir.gap\"},\"weir\":{\"gap\":");
         let from = self.chain.file_offset(gap.from);
         let details = serde_json::json!({"from": gap.from, "to": base, "offset": from, "bytes": gap.bytes});
-        envelope.close.extend_from_slice(details.to_string().as_bytes());
-        envelope.close.extend_from_slice(b"}}");
+        let fields = format!(",\"event\":{{\"dataset\":\"weir.gap\"}},\"weir\":{{\"gap\":{details}}}");
+        let envelope = self.envelopes[2].with(fields.as_bytes());
         let mut text = Vec::new();
         push_json_text(gap_message(&gap, from).as_bytes(), &mut text);
         let time = now_rfc3339();

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use weir_lumberjack::{Decoder, Item, Limits, encode_ack};
+use weir_lumberjack::{Decoder, Item, Limits, encode_ack, encode_offer};
 
 /// Time in which what must happen has happened, or the test has failed: far above what a busy machine needs.
 const PATIENCE: Duration = Duration::from_secs(240);
@@ -32,6 +32,8 @@ struct Shared {
     /// Events that came again.
     repeated: AtomicU64,
     silent: AtomicBool,
+    /// Connections so far: every other one is offered to take events in parts.
+    connections: AtomicU64,
     /// Cut every connection after this many bytes read, when it is not 0.
     cut_after: AtomicU64,
     stop: AtomicBool,
@@ -181,6 +183,7 @@ fn serve(mut peer: TcpStream, shared: &Shared) {
     let mut window = Vec::new();
     let mut buffer = vec![0; 64 << 10];
     let mut brought = 0;
+    let mut offer = shared.connections.fetch_add(1, Ordering::Relaxed).is_multiple_of(2);
     loop {
         let Ok(read @ 1..) = peer.read(&mut buffer) else { return };
         brought += read as u64;
@@ -206,7 +209,12 @@ fn serve(mut peer: TcpStream, shared: &Shared) {
                         let _ = peer.shutdown(Shutdown::Both);
                         return;
                     }
-                    if peer.write_all(&encode_ack(version, sequence)).is_err() {
+                    let mut answer = Vec::new();
+                    if std::mem::take(&mut offer) {
+                        answer.extend_from_slice(&encode_offer());
+                    }
+                    answer.extend_from_slice(&encode_ack(version, sequence));
+                    if peer.write_all(&answer).is_err() {
                         return;
                     }
                 }

@@ -16,8 +16,6 @@ use crate::escape::push_json_text;
 const TIME_BYTES_MAX: usize = 40;
 /// `2024-05-01T12:00:00.000000001Z`.
 const TIME_BYTES_USUAL: usize = 30;
-/// How far quotes and backslashes are looked for eight bytes at a time.
-const NEAR_BYTES: usize = 24;
 
 /// Which of a container's two outputs a line came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,8 +131,12 @@ fn trailing_backslashes(text: &[u8]) -> usize {
 /// Whether the text may stand between quotes: a quote that is not escaped would end it (two records are glued together
 /// then), and every escape must be one of JSON's.
 fn is_json_text(text: &[u8]) -> bool {
+    has_only_simple_escapes(text) || has_only_escapes(text)
+}
+
+fn has_only_escapes(text: &[u8]) -> bool {
     let mut at = 0;
-    while let Some(found) = quote_or_escape(&text[at..]) {
+    while let Some(found) = memchr2(b'"', b'\\', &text[at..]) {
         at += found;
         at += match text[at..] {
             [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => 2,
@@ -145,26 +147,19 @@ fn is_json_text(text: &[u8]) -> bool {
     true
 }
 
-/// Where the first quote or backslash is. In text that has some they are mostly near, where a call costs more than the
-/// look.
+/// Whether every quote is the second of an escape, and every escape is one of the usual few: so it is in nearly all text,
+/// and comparing each byte with the one before it is work that the compiler makes wide.
 #[inline]
-fn quote_or_escape(text: &[u8]) -> Option<usize> {
-    const ONES: u64 = u64::from_le_bytes([1; 8]);
-    const HIGHS: u64 = u64::from_le_bytes([0x80; 8]);
-    let mut at = 0;
-    while at < NEAR_BYTES
-        && let Some(eight) = text[at..].first_chunk::<8>()
-    {
-        let eight = u64::from_le_bytes(*eight);
-        let (quotes, escapes) = (eight ^ (ONES * u64::from(b'"')), eight ^ (ONES * u64::from(b'\\')));
-        // The high bit of the lowest zero byte is set, and of none below it.
-        let zeros = ((quotes.wrapping_sub(ONES) & !quotes) | (escapes.wrapping_sub(ONES) & !escapes)) & HIGHS;
-        if zeros != 0 {
-            return Some(at + zeros.trailing_zeros() as usize / 8);
-        }
-        at += 8;
+fn has_only_simple_escapes(text: &[u8]) -> bool {
+    if matches!(text, [b'"', ..] | [.., b'\\']) {
+        return false;
     }
-    memchr2(b'"', b'\\', &text[at..]).map(|found| at + found)
+    let strange = |before: u8, byte: u8| {
+        let simple = (byte == b'"') | (byte == b'n') | (byte == b't') | (byte == b'r') | (byte == b'/');
+        u8::from(((before == b'\\') & !simple) | ((before != b'\\') & (byte == b'"')))
+    };
+    let after = text.get(1..).unwrap_or_default();
+    text.iter().zip(after).fold(0, |any, (&before, &byte)| any | strange(before, byte)) == 0
 }
 
 /// Cheap check that a time can be copied into a document: digits and the signs of RFC 3339.
@@ -294,20 +289,24 @@ mod tests {
     }
 
     #[test]
-    fn the_first_quote_or_backslash_is_found_wherever_it_is() {
-        for length in 0..60 {
-            // Bytes beside both in every bit, and those that a subtraction borrows from.
-            let around: Vec<u8> = [b'!', b'#', b'[', b']', 0, 1, 0x80, 0xff].into_iter().cycle().take(length).collect();
-            assert_eq!(quote_or_escape(&around), None);
-            for (at, sign) in (0..length).flat_map(|at| [(at, b'"'), (at, b'\\')]) {
-                let mut text = around.clone();
-                text[at] = sign;
-                if let Some(later) = text.get_mut(at + 3) {
-                    *later = b'"';
+    fn the_wide_check_of_escapes_says_yes_only_where_the_exact_one_does() {
+        // All texts of up to six of these bytes, at places before, at and behind the width of a register.
+        let letters = [b'"', b'\\', b'n', b'u', b'x'];
+        let (mut both, mut exact) = (0, 0);
+        for (n, length) in (0..=6).flat_map(|length| (0..letters.len().pow(length)).map(move |n| (n, length))) {
+            let text: Vec<u8> = (0..length).map(|at| letters[n / letters.len().pow(at) % letters.len()]).collect();
+            for before in [0, 13, 30] {
+                let text = [&vec![b' '; before], &text[..]].concat();
+                if has_only_simple_escapes(&text) {
+                    both += 1;
+                    assert!(has_only_escapes(&text), "{}", String::from_utf8_lossy(&text));
                 }
-                assert_eq!(quote_or_escape(&text), Some(at), "{text:?}");
+                exact += usize::from(has_only_escapes(&text));
+                let parsed = serde_json::from_slice::<String>(&[b"\"", &text[..], b"\""].concat());
+                assert_eq!(is_json_text(&text), parsed.is_ok(), "{}", String::from_utf8_lossy(&text));
             }
         }
+        assert!(both > 1000 && exact > both, "{both} of {exact}");
     }
 
     #[test]

@@ -450,3 +450,58 @@ fn histograms_of_everything_count_as_those_that_look_at_each_document() {
     server.post("/logs-h/_refresh", "").expect(200);
     compare(896);
 }
+
+#[test]
+fn aggregations_of_whole_segments_are_kept_and_stay_true() {
+    let server = Server::start();
+    let write = |numbers: std::ops::Range<u64>| {
+        let mut body = String::new();
+        for n in numbers {
+            body.push_str(&json!({"index": {"_index": "logs-k", "_id": n.to_string()}}).to_string());
+            let at = format!("2026-11-20T05:{:02}:{:02}Z", n / 60 % 60, n % 60);
+            let mut document = json!({"@timestamp": at, "n": n, "kind": format!("k{}", n % 7), "message": "a line"});
+            if n % 5 > 0 {
+                document["stack"] = json!(format!("s{}", n * n % 11));
+            }
+            body.push_str(&format!("\n{document}\n"));
+        }
+        assert_eq!(server.post("/_bulk?refresh=true", &body).json()["errors"], json!(false));
+    };
+    let kinds = json!({"terms": {"field": "kind.keyword", "size": 20}, "aggs": {"n": {"stats": {"field": "n"}}}});
+    let aggs = json!({
+        "time": {"date_histogram": {"field": "@timestamp", "fixed_interval": "90s"}, "aggs": {"kinds": kinds}},
+        "stacks": {
+            "terms": {"field": "stack.keyword", "missing": "none", "size": 20},
+            "aggs": {"tens": {"histogram": {"field": "n", "interval": 100}, "aggs": {"kinds": kinds}}},
+        },
+        "most": {"max": {"field": "n"}},
+    });
+    // Every document too, but nothing tells so before each was looked at.
+    let each = json!({"bool": {"should": [{"range": {"n": {"lt": 450}}}, {"range": {"n": {"gte": 450}}}]}});
+    let ask = |query: &Value, aggs: &Value| {
+        let mut answer = search(&server, json!({"size": 0, "track_total_hits": true, "query": query, "aggs": aggs}));
+        answer.as_object_mut().unwrap().remove("took");
+        answer
+    };
+    let compare = |total: u64| {
+        let looked = ask(&each, &aggs);
+        assert_eq!(looked["hits"]["total"]["value"], json!(total));
+        for time in ["first", "second", "third"] {
+            assert_eq!(ask(&json!({"match_all": {}}), &aggs), looked, "the {time} time, of {total}");
+        }
+        // Another step is another question.
+        let mut other = aggs.clone();
+        other["time"]["date_histogram"]["fixed_interval"] = json!("60s");
+        assert_eq!(ask(&json!({"match_all": {}}), &other), ask(&each, &other));
+    };
+    write(0..300);
+    compare(300);
+    write(300..600);
+    write(600..900);
+    compare(900);
+    for id in ["3", "4", "400", "899"] {
+        server.client().send("DELETE", &format!("/logs-k/_doc/{id}"), "", &[]).expect(200);
+    }
+    server.post("/logs-k/_refresh", "").expect(200);
+    compare(896);
+}

@@ -127,6 +127,10 @@ pub struct Bucket {
 }
 
 impl Bucket {
+    fn heap(&self) -> Option<usize> {
+        self.subs.iter().map(|sub| Some(size_of::<Partial>() + sub.heap()?)).sum()
+    }
+
     /// Adds all of another.
     pub fn merge(&mut self, other: Bucket) {
         self.count += other.count;
@@ -165,6 +169,21 @@ pub enum Partial {
 }
 
 impl Partial {
+    /// About how much memory it takes beside its own size, in bytes; `None` for kinds of which that is not known.
+    pub fn heap(&self) -> Option<usize> {
+        let of = |buckets: &[Bucket]| buckets.iter().map(|b| Some(size_of::<Bucket>() + b.heap()?)).sum();
+        match self {
+            Partial::Nothing | Partial::Stats(_) | Partial::Weighted(..) => Some(0),
+            Partial::Keyed(map) => {
+                let entry = size_of::<Key>() + size_of::<Bucket>() + 16;
+                map.iter().map(|(key, bucket)| Some(entry + key.heap() + bucket.heap()?)).sum()
+            }
+            Partial::Slots(buckets) => of(buckets),
+            Partial::One(bucket) => of(std::slice::from_ref(bucket)),
+            Partial::Distinct(_) | Partial::Digest(_) | Partial::Top(_) => None,
+        }
+    }
+
     /// Adds all of another part of the same aggregation.
     pub fn merge(&mut self, other: Partial) {
         match (&mut *self, other) {

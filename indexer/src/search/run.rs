@@ -1,6 +1,7 @@
 //! Running a search over a view: counts, the best documents, aggregations.
 
 use std::cell::Cell;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -16,7 +17,7 @@ use super::top::{SegmentTop, Top};
 use crate::aggs::ast::{Agg, Kind};
 use crate::aggs::collect::{Collectors, Scores, Segment};
 use crate::aggs::partial::Partial;
-use crate::aggs::render;
+use crate::aggs::{render, whole};
 use crate::mapping::wildcard;
 use crate::query::plan::column_range::{ColumnRange, End};
 use crate::query::plan::{Planned, Planner};
@@ -96,6 +97,8 @@ struct Search<'a> {
     top: Top,
     total: u64,
     aggs: Vec<Partial>,
+    /// By partition, what the aggregations of its whole segments are kept under.
+    names: HashMap<usize, Option<Arc<str>>>,
     seen: u64,
     terminated: bool,
 }
@@ -134,6 +137,7 @@ impl<'a> Search<'a> {
             top,
             total: 0,
             aggs: Vec::new(),
+            names: HashMap::new(),
             seen: 0,
             terminated: false,
         })
@@ -385,8 +389,13 @@ impl<'a> Search<'a> {
             && filter.is_none()
             && request.terminate_after.is_none()
             && !globals.contains(&true);
-        if only_counts && weight.scorer(place.reader, 1.0)?.is::<AllScorer>() && collectors.count_all() {
-            total = u64::from(place.reader.num_docs());
+        let living = u64::from(place.reader.num_docs());
+        let takes_all = only_counts && weight.scorer(place.reader, 1.0)?.is::<AllScorer>();
+        let name = || whole::name(&own, &part.mapping).map(Arc::from);
+        let name = if takes_all { self.names.entry(place.part).or_insert_with(name).clone() } else { None };
+        let kept = name.as_ref().and_then(|name| part.summaries.parts(place.reader, name));
+        if takes_all && (kept.is_some() || collectors.count_all()) {
+            total = living;
             until = 0;
         }
         self.blocks(place.reader, weight, 0, until, |_, mut docs, mut scores| {
@@ -421,7 +430,19 @@ impl<'a> Search<'a> {
         self.seen = seen;
         self.terminated |= terminated;
         self.total += total;
-        let mut parts = collectors.finish(1)?.pop().unwrap_or_default().into_iter();
+        let parts = match kept {
+            Some(kept) => {
+                self.budget.charge(kept.iter().filter_map(Partial::heap).sum())?;
+                kept.to_vec()
+            }
+            None => collectors.finish(1)?.pop().unwrap_or_default(),
+        };
+        if let Some(name) = &name
+            && total == living
+        {
+            part.summaries.keep(place.reader, name, &parts);
+        }
+        let mut parts = parts.into_iter();
         let mut global_parts = Vec::new();
         if globals.contains(&true) {
             let all: Vec<Agg> = request.aggs.iter().zip(globals).filter(|(_, g)| **g).map(|(a, _)| a.clone()).collect();

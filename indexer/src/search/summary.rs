@@ -1,5 +1,6 @@
-//! How many documents of a segment have a date in each second or minute: counted when a search first asks for a histogram
-//! of a whole segment, and kept. The next such search reads a small table in the place of a value of each document.
+//! What was counted of whole segments, whose files never change, and is kept for the next search: how many documents have a
+//! date in each second or minute, of which histograms of any step are made, and the parts of aggregations as they were
+//! asked for. A page that is looked at again counts the newest segments only.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,13 +9,15 @@ use tantivy::SegmentReader;
 use tantivy::columnar::{Cardinality, Column, MonotonicallyMappableToU64};
 use tantivy::index::SegmentId;
 
+use crate::aggs::partial::Partial;
+
 /// What tables count by, in nanoseconds, the coarsest first. Any step that is a multiple of one is made of it.
 const GRAINS: [i64; 2] = [60_000_000_000, 1_000_000_000];
 /// Places of a table at most: 18 hours by the second, 45 days by the minute. A larger one would cost more than it saves.
 const PLACES_MAX: i64 = 65_536;
-/// Bytes of all tables. Beyond it they are forgotten, and made anew when they are asked for.
+/// Bytes of all tables, and of all parts. Beyond it they are forgotten, and made anew when they are asked for.
 const BYTES_MAX: usize = 4 * 1024 * 1024;
-/// About what a table takes beside its counts.
+/// About what a table, or the parts of a segment, take beside what they hold.
 const TABLE_BYTES: usize = 160;
 /// Values that are read in one go.
 const VALUES: usize = 1_024;
@@ -38,14 +41,41 @@ struct Which {
     grain: i64,
 }
 
-/// The tables of a store.
-#[derive(Debug, Default)]
-pub struct Summaries(Mutex<Kept>);
+/// A segment, how many of its documents live, and the aggregations' name.
+type Of = (SegmentId, u32, Arc<str>);
 
+/// What is kept of a store's segments.
 #[derive(Debug, Default)]
-struct Kept {
-    tables: HashMap<Which, Arc<Table>>,
+pub struct Summaries {
+    tables: Mutex<Kept<Which, Table>>,
+    parts: Mutex<Kept<Of, Vec<Partial>>>,
+}
+
+#[derive(Debug)]
+struct Kept<K, V> {
+    all: HashMap<K, Arc<V>>,
     bytes: usize,
+}
+
+impl<K, V> Default for Kept<K, V> {
+    fn default() -> Self {
+        Self { all: HashMap::new(), bytes: 0 }
+    }
+}
+
+impl<K: Eq + std::hash::Hash, V> Kept<K, V> {
+    fn keep(&mut self, which: K, what: Arc<V>, bytes: usize) {
+        if self.bytes + bytes > BYTES_MAX {
+            *self = Self::default();
+        }
+        if bytes <= BYTES_MAX && self.all.insert(which, what).is_none() {
+            self.bytes += bytes;
+        }
+    }
+}
+
+fn locked<T>(kept: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Summaries {
@@ -71,7 +101,7 @@ impl Summaries {
         }
         let segment = reader.segment_id();
         let which = Which { segment, documents: reader.num_docs(), column: name.to_owned(), grain };
-        if let Some(table) = self.kept().tables.get(&which) {
+        if let Some(table) = locked(&self.tables).all.get(&which) {
             return Some(Arc::clone(table));
         }
         // Not under the lock: searches of other segments go on. Two that make the same one make the same.
@@ -89,18 +119,23 @@ impl Summaries {
         }
         let table = Arc::new(Table { grain, first, counts });
         let bytes = TABLE_BYTES + places as usize * size_of::<u32>();
-        let mut kept = self.kept();
-        if kept.bytes + bytes > BYTES_MAX {
-            *kept = Kept::default();
-        }
-        if kept.tables.insert(which, Arc::clone(&table)).is_none() {
-            kept.bytes += bytes;
-        }
+        locked(&self.tables).keep(which, Arc::clone(&table), bytes);
         Some(table)
     }
 
-    fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The parts that aggregations of this name (see [`crate::aggs::whole`]) have for the whole of a segment, if they are
+    /// kept.
+    pub fn parts(&self, reader: &SegmentReader, name: &Arc<str>) -> Option<Arc<Vec<Partial>>> {
+        let which = (reader.segment_id(), reader.num_docs(), Arc::clone(name));
+        locked(&self.parts).all.get(&which).map(Arc::clone)
+    }
+
+    /// Keeps such parts, if it is known how large they are.
+    pub fn keep(&self, reader: &SegmentReader, name: &Arc<str>, parts: &[Partial]) {
+        let bytes: Option<usize> = parts.iter().map(|part| Some(size_of::<Partial>() + part.heap()?)).sum();
+        let Some(bytes) = bytes else { return };
+        let which = (reader.segment_id(), reader.num_docs(), Arc::clone(name));
+        locked(&self.parts).keep(which, Arc::new(parts.to_vec()), TABLE_BYTES + bytes);
     }
 }
 

@@ -18,6 +18,8 @@ use crate::time::rounding::Rounding;
 
 /// A table by value alone may have so many places: beyond it a hash table is used.
 const DENSE_MAX: u64 = 1 << 20;
+/// What a place of it takes, in bytes, its count included.
+const DENSE_BYTES: usize = 8;
 /// Elasticsearch's seed for the partitions of `include`, so that a term falls into the same one.
 const PARTITION_SEED: u32 = 31;
 /// Place of values that are not wanted.
@@ -47,8 +49,10 @@ pub struct Terms<'a> {
     hard: (f64, f64),
     choose: Choose,
     empty_too: bool,
-    /// By place of the value, for the parent's bucket 0: bucket + 1, 0 for none yet.
+    /// By place of the value, a row of `places` for each of the parent's buckets: bucket + 1, 0 for none yet.
     dense: Vec<u32>,
+    /// Places of a row; 0 where values have none.
+    places: usize,
     /// What the places of `dense` begin with.
     base: i64,
     /// By place of the value, where nothing but the number of documents is asked for: how many have it.
@@ -83,7 +87,7 @@ impl<'a> Terms<'a> {
             }
         }
         let dense = if dense <= DENSE_MAX { dense as usize } else { 0 };
-        s.budget.charge(dense * 8)?;
+        s.budget.charge(dense * DENSE_BYTES)?;
         Ok(Terms {
             input,
             by,
@@ -91,6 +95,7 @@ impl<'a> Terms<'a> {
             choose: Choose::default(),
             empty_too: false,
             dense: vec![0; dense],
+            places: dense,
             base,
             tally: Vec::new(),
             map: Map::default(),
@@ -162,7 +167,7 @@ impl<'a> Terms<'a> {
     /// Whether every document has one value, and its place is all there is to it.
     fn is_plain(&self) -> bool {
         let [Values { column, .. }] = &self.input.columns[..] else { return false };
-        !self.dense.is_empty()
+        self.places > 0
             && self.subs.is_empty()
             && self.choose.takes_all()
             && self.hard == (f64::NEG_INFINITY, f64::INFINITY)
@@ -174,9 +179,9 @@ impl<'a> Terms<'a> {
         if !self.is_plain() || ords.iter().any(|parent| *parent != 0) {
             return false;
         }
-        let Terms { input, by, dense, base, tally, .. } = self;
+        let Terms { input, by, places, base, tally, .. } = self;
         let [Values { column, .. }] = &input.columns[..] else { return false };
-        tally.resize(dense.len(), 0);
+        tally.resize(*places, 0);
         input.scratch.resize(docs.len(), 0);
         column.values.get_vals(docs, &mut input.scratch);
         match by {
@@ -188,6 +193,20 @@ impl<'a> Terms<'a> {
             _ => input.scratch.iter().for_each(|raw| tally[*raw as usize] += 1),
         }
         true
+    }
+
+    /// Makes room in the table for the rows of new buckets of the parent, up to a last one.
+    fn widen(&mut self, ords: &[u32]) -> Result<(), Refusal> {
+        let rows = ords.iter().max().map_or(0, |last| *last as usize + 1);
+        let rows_max = DENSE_MAX as usize / self.places.max(1);
+        let wanted = rows.min(rows_max) * self.places;
+        if wanted > self.dense.len() {
+            // Doubled, so that a row that comes alone does not copy the whole table.
+            let size = wanted.max(self.dense.len() * 2).min(rows_max * self.places);
+            self.budget.charge((size - self.dense.len()) * DENSE_BYTES)?;
+            self.dense.resize(size, 0);
+        }
+        Ok(())
     }
 
     /// Makes buckets of what was tallied.
@@ -258,8 +277,24 @@ impl Collector for Terms<'_> {
         if self.count(ords, docs) {
             return Ok(());
         }
-        let Terms { input, by, hard, choose, dense, base, map, of, counts, subs, budget, sub_ords, sub_docs, .. } =
-            self;
+        self.widen(ords)?;
+        let Terms {
+            input,
+            by,
+            hard,
+            choose,
+            dense,
+            places,
+            base,
+            map,
+            of,
+            counts,
+            subs,
+            budget,
+            sub_ords,
+            sub_docs,
+            ..
+        } = self;
         let bounded = *hard != (f64::NEG_INFINITY, f64::INFINITY);
         let has_subs = !subs.is_empty();
         sub_ords.clear();
@@ -312,10 +347,10 @@ impl Collector for Terms<'_> {
                 By::Uniform { .. } => i64::from_u64(place).wrapping_sub(*base) as usize,
                 _ => place as usize,
             };
-            let slot = if parent == 0 && column == 0 && at < dense.len() {
-                &mut dense[at]
-            } else {
-                map.entry((parent, column, place)).or_insert(0)
+            let near = if column == 0 && at < *places { parent as usize * *places + at } else { usize::MAX };
+            let slot = match dense.get_mut(near) {
+                Some(slot) => slot,
+                None => map.entry((parent, column, place)).or_insert(0),
             };
             if *slot == 0 {
                 if choose.wanted(&columns, column, place)? {
@@ -367,7 +402,7 @@ impl Collector for Terms<'_> {
 
     fn count_all(&mut self) {
         let (Some(summary), By::Uniform { step, shift, .. }) = (self.summary.take(), &self.by) else { return };
-        self.tally.resize(self.dense.len(), 0);
+        self.tally.resize(self.places, 0);
         for (nanos, count) in summary.counts() {
             self.tally[((nanos - shift).div_euclid(*step) - self.base) as usize] += count;
         }

@@ -270,7 +270,7 @@ impl Reader {
         // An aggregator of ours takes the window as it is; every other one gets whole documents.
         let mut whole = Window::new();
         self.batch.window.whole(&mut whole).unwrap();
-        let window = if self.flying.len() % 2 == 0 { &mut whole } else { &mut self.batch.window };
+        let window = if self.flying.len().is_multiple_of(2) { &mut whole } else { &mut self.batch.window };
         decoder.space().extend_from_slice(window.plain());
         let mut documents = Vec::new();
         while let Some(item) = decoder.next().unwrap() {

@@ -1,4 +1,4 @@
-//! How the page is built: one script, one style sheet, each already compressed for the indexer to embed.
+//! How the page is built: a script, another for the chart, a style sheet, each already compressed for the indexer to embed.
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
@@ -44,7 +44,6 @@ export default defineConfig({
     // The Content-Security-Policy allows no data: addresses and nothing inline.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
-    rolldownOptions: { output: { codeSplitting: false } },
   },
   server: {
     proxy: {

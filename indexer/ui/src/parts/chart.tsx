@@ -2,7 +2,7 @@
 
 import type { JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import uPlot from 'uplot';
+import type uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 import type { Absent, Bar } from '../api/search';
 import { compact, count, plural } from '../lib/format';
@@ -66,6 +66,17 @@ function columns(bars: Bar[], width: number, span: Span, absent: Absent | undefi
   return out.sort((a, b) => a.at - b.at);
 }
 
+/** Draws charts. It comes after the page: lines need not wait until it is read, compiled and has set itself up. */
+let library: Promise<typeof uPlot> | undefined;
+
+function load(): Promise<typeof uPlot> {
+  library ??= import('uplot').then((module) => module.default).catch((error: unknown) => {
+    library = undefined;
+    throw error;
+  });
+  return library;
+}
+
 export function Chart(): JSX.Element {
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | undefined>(undefined);
@@ -89,14 +100,20 @@ export function Chart(): JSX.Element {
     const cols = columns(data.bars, data.width, span, absent);
     shown.current = cols;
     width.current = data.width;
-    plot.current?.destroy();
-    plot.current = draw(element, cols, data.width, span, {
-      onPoint: (index, left) => setTip(index === undefined || !cols[index] ? undefined : { left, column: cols[index] }),
-      onZoom: (from, to) => go({ from: new Date(from).toISOString(), to: new Date(to).toISOString() }),
-    });
+    let over = false;
     const watch = new ResizeObserver(() => plot.current?.setSize({ width: element.clientWidth, height: chartHeight() }));
-    watch.observe(element);
+    load().then((library) => {
+      if (over) return;
+      plot.current = draw(library, element, cols, data.width, span, {
+        onPoint: (index, left) => setTip(index === undefined || !cols[index] ? undefined : { left, column: cols[index] }),
+        onZoom: (from, to) => go({ from: new Date(from).toISOString(), to: new Date(to).toISOString() }),
+      });
+      watch.observe(element);
+    }, () => {
+      // Weir does not answer just now: the counts are in the legend, and the next search tries again.
+    });
     return () => {
+      over = true;
       watch.disconnect();
       plot.current?.destroy();
       plot.current = undefined;
@@ -151,7 +168,7 @@ interface Events {
   onZoom: (from: number, to: number) => void;
 }
 
-function draw(element: HTMLElement, cols: Column[], width: number, span: Span, events: Events): uPlot {
+function draw(library: typeof uPlot, element: HTMLElement, cols: Column[], width: number, span: Span, events: Events): uPlot {
   const styles = getComputedStyle(document.documentElement);
   const colour = (name: string) => styles.getPropertyValue(`--${name}`).trim();
   const axis = { stroke: colour('dim'), grid: { stroke: colour('grid'), width: 1 }, ticks: { show: false }, font: '11px system-ui, sans-serif' };
@@ -165,7 +182,7 @@ function draw(element: HTMLElement, cols: Column[], width: number, span: Span, e
     });
   });
   const times = Float64Array.from(cols, (c) => (c.at + width / 2) / 1000);
-  const bars = uPlot.paths.bars?.({ size: [0.86, 48], gap: 0 });
+  const bars = library.paths.bars?.({ size: [0.86, 48], gap: 0 });
   // Drawn from the highest sum to the lowest: each level covers the part of the one below that is not its own.
   const order = LEVELS.map((_, k) => k).reverse();
   const options: uPlot.Options = {
@@ -173,7 +190,7 @@ function draw(element: HTMLElement, cols: Column[], width: number, span: Span, e
     height: chartHeight(),
     padding: [8, 18, 0, 0],
     legend: { show: false },
-    tzDate: (seconds) => (utc.value ? uPlot.tzDate(new Date(seconds * 1000), 'Etc/UTC') : new Date(seconds * 1000)),
+    tzDate: (seconds) => (utc.value ? library.tzDate(new Date(seconds * 1000), 'Etc/UTC') : new Date(seconds * 1000)),
     cursor: { y: false, points: { show: false }, drag: { x: true, y: false, setScale: false, dist: DRAG } },
     scales: {
       x: { time: true, range: [span.from / 1000, Math.max(span.to, (cols.at(-1)?.at ?? 0) + width) / 1000] },
@@ -214,7 +231,7 @@ function draw(element: HTMLElement, cols: Column[], width: number, span: Span, e
       }],
     },
   };
-  return new uPlot(options, [times, cols.map((c) => c.dropped), ...order.map((k) => stacked[k] ?? [])] as uPlot.AlignedData, element);
+  return new library(options, [times, cols.map((c) => c.dropped), ...order.map((k) => stacked[k] ?? [])] as uPlot.AlignedData, element);
 }
 
 /** A time on the axis, as exact as the range needs. */

@@ -28,6 +28,7 @@ pub struct EventDecoder {
 /// The constant bytes of a source's lines, and what they say.
 #[derive(Clone, Debug)]
 struct Known {
+    /// From the source's id up to the number of `[log][offset]`.
     middle: Bytes,
     shared: Arc<Shared>,
 }
@@ -40,7 +41,10 @@ struct Parts {
     stream: (usize, usize),
     identity: Identity,
     source: (usize, usize),
-    middle: (usize, usize),
+    /// Behind the number of `[log][offset]`'s name and colon; the source and this are the bounds of the middle.
+    middle_end: usize,
+    /// Whether the middle is that of the line before.
+    again: bool,
     offset: u64,
     tail: usize,
 }
@@ -111,18 +115,17 @@ impl EventDecoder {
     }
 
     fn shared(&mut self, json: &Bytes, parts: &Parts) -> Option<Arc<Shared>> {
-        let middle = &json[parts.middle.0..parts.middle.1];
+        let middle = &json[parts.source.0..parts.middle_end];
         let tail = &json[parts.tail..];
         let source = parts.identity.source;
-        let fits = |known: &Known| *known.shared.tail == *tail && *known.middle == *middle;
-        if let Some((last, known)) = &self.last
-            && *last == source
-            && fits(known)
+        if parts.again
+            && let Some((_, known)) = &self.last
+            && *known.shared.tail == *tail
         {
             return Some(Arc::clone(&known.shared));
         }
         let known = match self.known.get(&source) {
-            Some(known) if fits(known) => known.clone(),
+            Some(known) if *known.middle == *middle && *known.shared.tail == *tail => known.clone(),
             _ => {
                 let shared = Arc::new(read_shared(json, parts)?);
                 let known = Known { middle: Bytes::copy_from_slice(middle), shared };
@@ -166,13 +169,9 @@ impl Cursor<'_> {
     }
 
     fn number(&mut self) -> Option<u64> {
-        /// So many digits are no more than a `u64` holds; positions that have more are read in the ordinary way.
-        const DIGITS_MAX: usize = 19;
-        let digits = self.bytes.get(self.at..)?;
-        let len = digits.iter().take(DIGITS_MAX + 1).take_while(|byte| byte.is_ascii_digit()).count();
+        let (value, len) = json::digits(self.bytes.get(self.at..)?)?;
         self.at += len;
-        let value = || digits[..len].iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'));
-        (1..=DIGITS_MAX).contains(&len).then(value)
+        Some(value)
     }
 }
 
@@ -191,23 +190,22 @@ fn split(json: &[u8], last: Option<&(u64, Known)>) -> Option<Parts> {
     cursor.skip(END)?;
     let end = cursor.number()?;
     cursor.skip(SOURCE)?;
-    let source = cursor.plain()?;
-    let written = &json[source.0..source.1];
-    let id = match last {
-        Some((id, known)) if known.shared.source.as_bytes() == written => *id,
-        _ => u64::from_str_radix(std::str::from_utf8(written).ok()?, 16).ok()?,
+    let source_start = cursor.at;
+    let rest = &json[source_start..];
+    let again = last.filter(|(_, known)| rest.starts_with(&known.middle));
+    let (id, source_end) = match again {
+        Some((id, known)) => {
+            cursor.at += known.middle.len();
+            (*id, source_start + known.shared.source.len())
+        }
+        None => {
+            let (_, source_end) = cursor.plain()?;
+            let id = u64::from_str_radix(std::str::from_utf8(&json[source_start..source_end]).ok()?, 16).ok()?;
+            cursor.at += OFFSET_FINDER.find(&json[cursor.at..])? + OFFSET.len();
+            (id, source_end)
+        }
     };
-    let middle_start = cursor.at;
-    let rest = &json[middle_start..];
-    let again = last
-        .map(|(_, known)| &*known.middle)
-        .filter(|middle| rest.strip_prefix(*middle).is_some_and(|after| after.starts_with(OFFSET)));
-    let middle = middle_start
-        + match again {
-            Some(middle) => middle.len(),
-            None => OFFSET_FINDER.find(rest)?,
-        };
-    cursor.at = middle + OFFSET.len();
+    let middle_end = cursor.at;
     let offset = cursor.number()?;
     Some(Parts {
         time,
@@ -215,8 +213,9 @@ fn split(json: &[u8], last: Option<&(u64, Known)>) -> Option<Parts> {
         escaped,
         stream,
         identity: Identity { source: id, start, end },
-        source,
-        middle: (middle_start, middle),
+        source: (source_start, source_end),
+        middle_end,
+        again: again.is_some(),
         offset,
         tail: cursor.at,
     })
@@ -225,8 +224,8 @@ fn split(json: &[u8], last: Option<&(u64, Known)>) -> Option<Parts> {
 /// Reads the constant parts, once for a source. None where they are not what they look like.
 fn read_shared(json: &Bytes, parts: &Parts) -> Option<Shared> {
     let source = Text::try_from(Bytes::copy_from_slice(&json[parts.source.0..parts.source.1])).ok()?;
-    // The middle begins with the quote that closes the source and ends with the comma before `"log"`.
-    let middle = json[parts.middle.0..parts.middle.1].strip_suffix(b",")?;
+    // What is left of the middle begins with the quote that closes the source and ends with the comma before `"log"`.
+    let middle = json[parts.source.1..parts.middle_end - OFFSET.len()].strip_suffix(b",")?;
     let mut text = MIDDLE_HEAD.to_vec();
     text.extend_from_slice(source.as_bytes());
     text.extend_from_slice(middle);

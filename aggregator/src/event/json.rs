@@ -1,10 +1,13 @@
 //! JSON text to values and back. Text without escapes stays a slice of what it was read from.
 
+mod eight;
 mod write;
 
 use std::cell::Cell;
 
 use super::value::{Object, Text, Value};
+pub(super) use eight::digits;
+use eight::{controls, equal_to, first_of};
 pub use write::write;
 pub(super) use write::{write_entries, write_name};
 pub(crate) use write::{write_string, write_u64};
@@ -109,14 +112,14 @@ impl Reader<'_> {
 
     /// A whole number of a few digits, which nearly all are.
     fn short_number(&mut self) -> Option<Value> {
-        let digits = &self.bytes[self.at..];
-        let len = digits.iter().take(SHORT_DIGITS).take_while(|byte| byte.is_ascii_digit()).count();
-        let ends = !matches!(digits.get(len)?, b'0'..=b'9' | b'.' | b'e' | b'E');
-        let whole = len > 0 && ends && (digits[0] != b'0' || len == 1);
-        whole.then(|| {
-            self.at += len;
-            Value::Int(digits[..len].iter().fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0')))
-        })
+        let (value, len) = digits(&self.bytes[self.at..])?;
+        let first = self.bytes[self.at];
+        let ends = !matches!(self.bytes.get(self.at + len)?, b'.' | b'e' | b'E');
+        if len > SHORT_DIGITS || !ends || (first == b'0' && len > 1) {
+            return None;
+        }
+        self.at += len;
+        i64::try_from(value).ok().map(Value::Int)
     }
 
     fn number(&mut self) -> Result<Value, JsonError> {
@@ -292,26 +295,6 @@ pub(super) fn plain_end(bytes: &[u8], start: usize, bytes_max: usize) -> usize {
     }
     let rest = bytes.get(end..).unwrap_or_default().iter().take(8);
     end + rest.take_while(|byte| ESCAPES[usize::from(**byte)] == 0).count()
-}
-
-const ONES: u64 = u64::from_ne_bytes([1; 8]);
-const HIGHEST: u64 = ONES << 7;
-
-/// The highest bit of each of eight bytes that equals `byte`. The lowest bit that is set is right; those above it may be
-/// wrong.
-fn equal_to(eight: u64, byte: u8) -> u64 {
-    let zero_where_equal = eight ^ (ONES * u64::from(byte));
-    zero_where_equal.wrapping_sub(ONES) & !zero_where_equal & HIGHEST
-}
-
-/// The same for bytes below 0x20.
-fn controls(eight: u64) -> u64 {
-    eight.wrapping_sub(ONES * 0x20) & !eight & HIGHEST
-}
-
-/// How many of the eight bytes come before the first that was found.
-fn first_of(found: u64) -> usize {
-    (found.trailing_zeros() / 8) as usize
 }
 
 /// Whether a byte below 0x20 is there, which JSON forbids in strings. Written without an early exit so that the

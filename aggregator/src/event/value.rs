@@ -31,7 +31,11 @@ pub fn lasting(name: &str) -> Text {
 }
 
 /// One value of an event.
+///
+/// The kind fills a register of its own: with a kind of one byte the compiler moves the other bytes of a value by odd
+/// addresses, and every read behind such a write waits for it.
 #[derive(Clone, Debug, PartialEq)]
+#[repr(u64)]
 pub enum Value {
     /// JSON's null. A field that is null counts as missing in conditions.
     Null,
@@ -55,6 +59,7 @@ pub enum Value {
 
 /// A borrowed look at a value; some of them are not stored as [`Value`] (the offset, the position).
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[repr(u64)]
 pub enum ValueRef<'a> {
     /// JSON's null.
     Null,

@@ -3,10 +3,11 @@
 //! something.
 //!
 //! `value` are the values, `path` the field references, `json` reads and writes, `decode` is the quick way for our own
-//! shipper's lines, `tags` the field `tags`, `whole` all of an event at once.
+//! shipper's lines, `names` what is kept by name, `tags` the field `tags`, `whole` all of an event at once.
 
 mod decode;
 pub mod json;
+mod names;
 mod path;
 mod tags;
 mod value;
@@ -20,6 +21,7 @@ use smallvec::SmallVec;
 
 pub use decode::EventDecoder;
 pub use json::JsonError;
+pub use names::KnownNames;
 use path::Place;
 pub use path::{FieldPath, PathError, Segment};
 pub use value::{Object, Text, Value, ValueRef, lasting, push_float, push_time};
@@ -79,13 +81,6 @@ struct Shared {
     fields: Vec<(Text, Value, Bytes)>,
     /// All bytes after `"log":{"offset":N`, closing brace of the event included.
     tail: Bytes,
-}
-
-/// Which of the shared fields of the source seen last are not to be kept.
-#[derive(Debug, Default)]
-pub struct KnownNames {
-    shared: Option<Arc<Shared>>,
-    hidden: u64,
 }
 
 impl Event {
@@ -152,6 +147,13 @@ impl Event {
         // While `log` is shared it has no level of its own (see `decode`), and none of the event's fields is called so.
         if path.place() == Place::LogLevel && self.shared.is_some() && self.hidden & LOG_BIT == 0 {
             return self.log_level.as_ref().map(Value::as_ref);
+        }
+        // A shipper's line has it in this place.
+        if path.place() == Place::Message
+            && let Some((name, value)) = self.fields.get(1)
+            && **name == *"message"
+        {
+            return Some(value.as_ref());
         }
         let (root, rest) = path.segments().split_first()?;
         if let Some(value) = self.own(&root.name) {
@@ -321,6 +323,11 @@ impl Event {
         done
     }
 
+    /// Appends a top-level field, for which [`Event::get`] has just found nothing; not `@metadata`.
+    pub(crate) fn append(&mut self, name: Text, value: Value) {
+        self.fields.push((name, value));
+    }
+
     /// Takes a field out.
     pub fn remove(&mut self, path: &FieldPath) -> Option<Value> {
         let (root, rest) = path.segments().split_first()?;
@@ -355,52 +362,6 @@ impl Event {
         } else if let Some(index) = shared.fields.iter().position(|(have, ..)| **have == *name) {
             self.hidden |= 1 << index;
         }
-    }
-
-    /// Removes every top-level field, `[@metadata]` aside, for which `keep` is false.
-    pub fn retain(&mut self, mut keep: impl FnMut(&str, ValueRef<'_>) -> bool) {
-        self.fields.retain(|(name, value)| keep(name, value.as_ref()));
-        let Some(shared) = self.shared.clone() else { return };
-        for (index, (name, value, _)) in shared.fields.iter().enumerate() {
-            if self.hidden & 1 << index == 0 && !keep(name, value.as_ref()) {
-                self.hidden |= 1 << index;
-            }
-        }
-        if self.hidden & LOG_BIT == 0 && !keep("log", ValueRef::Object(&shared.log)) {
-            self.hide("log");
-        }
-    }
-
-    /// As [`Event::retain`] by name alone: what becomes of shared fields is the same for all lines of a source, and `known`
-    /// remembers it from one line to the next.
-    pub fn retain_names(&mut self, known: &mut KnownNames, keep: impl Fn(&str) -> bool) {
-        self.fields.retain(|(name, _)| keep(name));
-        let Some(shared) = &self.shared else { return };
-        if known.shared.as_ref().is_none_or(|known| !Arc::ptr_eq(known, shared)) {
-            let unwanted = shared.fields.iter().enumerate().filter(|(_, (name, ..))| !keep(name));
-            known.hidden = unwanted.fold(0, |bits, (index, _)| bits | 1 << index);
-            if !keep("log") {
-                known.hidden |= LOG_BIT;
-            }
-            known.shared = Some(Arc::clone(shared));
-        }
-        if known.hidden & LOG_BIT != 0 {
-            self.log_level = None;
-        }
-        self.hidden |= known.hidden;
-    }
-
-    /// The names of the top-level fields, `[@metadata]` aside.
-    pub fn names(&self) -> Vec<Text> {
-        let mut names: Vec<Text> = self.fields.iter().map(|(name, _)| name.clone()).collect();
-        if let Some(shared) = &self.shared {
-            if self.hidden & LOG_BIT == 0 {
-                names.push(Text::from_static("log"));
-            }
-            let left = shared.fields.iter().enumerate().filter(|(index, _)| self.hidden & 1 << index == 0);
-            names.extend(left.map(|(_, (name, ..))| name.clone()));
-        }
-        names
     }
 
     /// The event's time: `@timestamp`, if it is there and a time.

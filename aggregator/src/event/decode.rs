@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
 use bytes::{Bytes, BytesMut};
+use memchr::memchr2;
 use memchr::memmem::Finder;
 use smallvec::SmallVec;
 
@@ -36,8 +37,7 @@ struct Known {
 /// The parts of a line in the shipper's exact shape.
 struct Parts {
     time: (usize, usize),
-    message: (usize, usize),
-    escaped: bool,
+    message: Message,
     stream: (usize, usize),
     identity: Identity,
     source: (usize, usize),
@@ -47,6 +47,12 @@ struct Parts {
     again: bool,
     offset: u64,
     tail: usize,
+}
+
+/// Where the message is, or what it says where it had escapes.
+enum Message {
+    Plain(usize, usize),
+    Unescaped(Text),
 }
 
 const TIME: &[u8] = b"{\"@timestamp\":\"";
@@ -76,21 +82,20 @@ impl EventDecoder {
     }
 
     fn decode_known_shape(&mut self, json: &Bytes) -> Option<Event> {
-        let parts = split(json, self.last.as_ref())?;
-        let cut = |(start, end): (usize, usize)| Text::try_from(json.slice(start..end)).ok();
-        let raw = &json[parts.message.0..parts.message.1];
-        if json::has_control(raw) {
-            return None;
-        }
-        let message = if parts.escaped { self.unescape(raw)? } else { cut(parts.message)? };
+        let parts = split(json, self.last.as_ref(), &mut self.unescaped)?;
+        let cut = |start: usize, end: usize| Text::try_from(json.slice(start..end)).ok();
         let shared = self.shared(json, &parts)?;
+        let message = match parts.message {
+            Message::Plain(start, end) => cut(start, end)?,
+            Message::Unescaped(text) => text,
+        };
         let stream = match &json[parts.stream.0..parts.stream.1] {
             b"stdout" => Text::from_static("stdout"),
             b"stderr" => Text::from_static("stderr"),
             other => Text::try_from(Bytes::copy_from_slice(other)).ok()?,
         };
         let mut fields = SmallVec::new();
-        fields.push((Text::from_static("@timestamp"), Value::Text(cut(parts.time)?)));
+        fields.push((Text::from_static("@timestamp"), Value::Text(cut(parts.time.0, parts.time.1)?)));
         fields.push((Text::from_static("message"), Value::Text(message)));
         fields.push((Text::from_static("stream"), Value::Text(stream)));
         Some(Event {
@@ -102,16 +107,6 @@ impl EventDecoder {
             log_offset: parts.offset,
             log_level: None,
         })
-    }
-
-    fn unescape(&mut self, raw: &[u8]) -> Option<Text> {
-        if self.unescaped.capacity() < raw.len() {
-            self.unescaped.reserve(raw.len().max(CHUNK_BYTES));
-        }
-        self.unescaped.resize(raw.len(), 0);
-        let len = json::unescape(raw, &mut self.unescaped).ok()?;
-        self.unescaped.truncate(len);
-        Text::try_from(self.unescaped.split().freeze()).ok()
     }
 
     fn shared(&mut self, json: &Bytes, parts: &Parts) -> Option<Arc<Shared>> {
@@ -161,11 +156,25 @@ impl Cursor<'_> {
         (self.bytes.get(self.at) == Some(&b'"')).then_some((start, self.at))
     }
 
-    fn string(&mut self) -> Option<(usize, usize, bool)> {
+    /// A string, and its closing quote.
+    fn string(&mut self, unescaped: &mut BytesMut) -> Option<Message> {
         let start = self.at;
-        let (end, escaped) = json::string_end(self.bytes, start)?;
-        self.at = end;
-        Some((start, end, escaped))
+        let rest = self.bytes.get(start..)?;
+        let end = memchr2(b'"', b'\\', rest)?;
+        if rest[end] == b'"' {
+            self.at += end;
+            return (!json::has_control(&rest[..end])).then_some(Message::Plain(start, self.at));
+        }
+        // A line that turned out to have another shape may have left something.
+        unescaped.clear();
+        if unescaped.capacity() < rest.len() {
+            unescaped.reserve(rest.len().max(CHUNK_BYTES));
+        }
+        unescaped.resize(rest.len(), 0);
+        let (end, len) = json::unescape(rest, unescaped).ok()?;
+        unescaped.truncate(len);
+        self.at += end;
+        Text::try_from(unescaped.split().freeze()).ok().map(Message::Unescaped)
     }
 
     fn number(&mut self) -> Option<u64> {
@@ -177,12 +186,12 @@ impl Cursor<'_> {
 
 /// Splits a line in the shipper's exact shape. `last` is of the line before, whose source and middle most often come
 /// again: then they need not be read.
-fn split(json: &[u8], last: Option<&(u64, Known)>) -> Option<Parts> {
+fn split(json: &[u8], last: Option<&(u64, Known)>, unescaped: &mut BytesMut) -> Option<Parts> {
     let mut cursor = Cursor { bytes: json, at: 0 };
     cursor.skip(TIME)?;
     let time = cursor.plain()?;
     cursor.skip(MESSAGE)?;
-    let (message_start, message_end, escaped) = cursor.string()?;
+    let message = cursor.string(unescaped)?;
     cursor.skip(STREAM)?;
     let stream = cursor.plain()?;
     cursor.skip(START)?;
@@ -209,8 +218,7 @@ fn split(json: &[u8], last: Option<&(u64, Known)>) -> Option<Parts> {
     let offset = cursor.number()?;
     Some(Parts {
         time,
-        message: (message_start, message_end),
-        escaped,
+        message,
         stream,
         identity: Identity { source: id, start, end },
         source: (source_start, source_end),

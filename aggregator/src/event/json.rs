@@ -1,13 +1,15 @@
 //! JSON text to values and back. Text without escapes stays a slice of what it was read from.
 
 mod eight;
+mod names;
 mod write;
 
 use std::cell::Cell;
 
 use super::value::{Object, Text, Value};
 pub(super) use eight::digits;
-use eight::{controls, equal_to, first_of};
+use eight::{equal_to, first_of, first_special};
+use names::Names;
 pub use write::write;
 pub(super) use write::{write_entries, write_name};
 pub(crate) use write::{write_string, write_u64};
@@ -25,6 +27,7 @@ const ENTRIES_KEPT: usize = 1024;
 thread_local! {
     /// Entries of objects that are being read; each object takes its own from the end, in a list of the right length.
     static ENTRIES: Cell<Vec<(Text, Value)>> = const { Cell::new(Vec::new()) };
+    static NAMES: Cell<Names> = const { Cell::new(Names::new()) };
 }
 
 /// Why a text is not JSON.
@@ -42,8 +45,9 @@ pub struct JsonError {
 /// # Errors
 /// The first place where it is not JSON.
 pub fn parse(text: &Text) -> Result<Value, JsonError> {
-    let mut reader = Reader { text, bytes: text.as_bytes(), at: 0, entries: ENTRIES.take() };
+    let mut reader = Reader { text, bytes: text.as_bytes(), at: 0, entries: ENTRIES.take(), names: NAMES.take() };
     let value = reader.whole();
+    NAMES.set(reader.names);
     let mut entries = reader.entries;
     entries.clear();
     entries.shrink_to(ENTRIES_KEPT);
@@ -57,6 +61,7 @@ struct Reader<'a> {
     at: usize,
     /// Those of the objects that are not at their end yet, the outer ones first.
     entries: Vec<(Text, Value)>,
+    names: Names,
 }
 
 impl Reader<'_> {
@@ -180,11 +185,25 @@ impl Reader<'_> {
         if !escaped {
             return Ok(self.text.slice_ref(raw));
         }
-        let mut out = vec![0; raw.len()];
-        let len = unescape(raw.as_bytes(), &mut out);
-        out.truncate(len.map_err(|at| JsonError { at: start + at, problem: "a wrong escape" })?);
+        let mut out = vec![0; raw.len() + 1];
+        let (_, len) = unescape(&self.bytes[start..=end], &mut out)
+            .map_err(|at| JsonError { at: start + at, problem: "a wrong escape" })?;
+        out.truncate(len);
         // unescape() makes UTF-8 of UTF-8; the check is there because it cannot be told to the compiler.
         String::from_utf8(out).map(Text::from).map_err(|_| self.fail("a wrong escape"))
+    }
+
+    /// The name of an entry, at its opening quote. Those that come again and again are not sliced and counted.
+    fn name(&mut self) -> Result<Text, JsonError> {
+        let start = self.at + 1;
+        let end = plain_end(self.bytes, start, SHORT_BYTES);
+        if self.bytes.get(end) == Some(&b'"')
+            && let Some(name) = self.names.get(&self.text[start..end])
+        {
+            self.at = end + 1;
+            return Ok(name);
+        }
+        self.string()
     }
 
     fn object(&mut self, depth: usize) -> Result<Value, JsonError> {
@@ -201,7 +220,7 @@ impl Reader<'_> {
             if self.bytes.get(self.at) != Some(&b'"') {
                 return Err(self.fail("a name in quotes was expected"));
             }
-            let name = self.string()?;
+            let name = self.name()?;
             self.space();
             if self.bytes.get(self.at) != Some(&b':') {
                 return Err(self.fail("a colon was expected"));
@@ -286,8 +305,7 @@ pub(super) fn plain_end(bytes: &[u8], start: usize, bytes_max: usize) -> usize {
     while end - start < bytes_max
         && let Some(eight) = bytes.get(end..).and_then(|rest| rest.first_chunk::<8>())
     {
-        let word = u64::from_le_bytes(*eight);
-        let before = first_of(equal_to(word, b'"') | equal_to(word, b'\\') | controls(word));
+        let before = first_special(u64::from_le_bytes(*eight));
         end += before;
         if before < 8 {
             return end;
@@ -303,28 +321,36 @@ pub(super) fn has_control(bytes: &[u8]) -> bool {
     bytes.iter().fold(false, |found, &byte| found | (byte < 0x20))
 }
 
-/// Writes the text that the inside of a JSON string stands for to the start of `out`, which is as long as `raw`, and
-/// returns its length, which is never more.
+/// Writes the text that the inside of a JSON string stands for to the start of `out`, which is as long as `raw`. `raw`
+/// begins behind the opening quote and may go on behind the closing one. Returns the place of the closing quote, and the
+/// length of the text, which is never more.
 ///
 /// # Errors
-/// The offset of an escape that JSON does not know. Half a surrogate pair becomes U+FFFD, as in other readers.
-pub(super) fn unescape(raw: &[u8], out: &mut [u8]) -> Result<usize, usize> {
+/// The offset of an escape that JSON does not know, of a control character, or of the end where no quote closes the
+/// string. Half a surrogate pair becomes U+FFFD, as in other readers.
+pub(super) fn unescape(raw: &[u8], out: &mut [u8]) -> Result<(usize, usize), usize> {
     let (mut at, mut len) = (0, 0);
-    while at < raw.len() {
+    loop {
         // Escapes lie close in JSON within JSON: eight bytes at a time are quicker than a search for each.
-        if let Some(eight) = raw[at..].first_chunk::<8>() {
-            let plain = first_of(equal_to(u64::from_le_bytes(*eight), b'\\'));
+        if let Some(eight) = raw.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+            let plain = first_special(u64::from_le_bytes(*eight));
             out[len..len + 8].copy_from_slice(eight);
             at += plain;
             len += plain;
             if plain == 8 {
                 continue;
             }
-        } else if raw[at] != b'\\' {
-            out[len] = raw[at];
-            at += 1;
-            len += 1;
-            continue;
+        }
+        match *raw.get(at).ok_or(at)? {
+            b'"' => return Ok((at, len)),
+            b'\\' => {}
+            control if control < 0x20 => return Err(at),
+            plain => {
+                out[len] = plain;
+                at += 1;
+                len += 1;
+                continue;
+            }
         }
         let escape = at;
         let kind = *raw.get(at + 1).ok_or(escape)?;
@@ -354,7 +380,6 @@ pub(super) fn unescape(raw: &[u8], out: &mut [u8]) -> Result<usize, usize> {
         };
         len += 1;
     }
-    Ok(len)
 }
 
 fn hex4(bytes: &[u8]) -> Option<u16> {

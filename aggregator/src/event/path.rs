@@ -33,6 +33,8 @@ pub(super) enum Place {
     Metadata,
     /// `[log][level]`, which conditions ask for more often than for all else.
     LogLevel,
+    /// `message`, which comes next.
+    Message,
     Other,
 }
 
@@ -97,6 +99,7 @@ impl FieldPath {
         let place = match &*segments {
             [root, ..] if *root.name == *"@metadata" => Place::Metadata,
             [root, leaf] if *root.name == *"log" && *leaf.name == *"level" => Place::LogLevel,
+            [root] if *root.name == *"message" => Place::Message,
             _ => Place::Other,
         };
         Self { text, segments, place }

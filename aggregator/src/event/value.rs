@@ -16,17 +16,22 @@ const LASTING_BYTES_MAX: usize = 128;
 /// A name that a pipeline file says, as a text that lives as long as the program: events that get it need not count who
 /// uses it. Each name is kept once, also when files are loaded again; one too many is an ordinary text.
 pub fn lasting(name: &str) -> Text {
+    keep(name, LASTING_NAMES_MAX).map_or_else(|| name.into(), Text::from_static)
+}
+
+/// A name that lives as long as the program: one that is kept, or a new one while fewer than `names_max` are.
+pub(crate) fn keep(name: &str, names_max: usize) -> Option<&'static str> {
     static NAMES: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
     // A panic of another thread leaves whole names only.
     let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
     match names.get(name) {
-        Some(name) => Text::from_static(name),
-        None if names.len() < LASTING_NAMES_MAX && name.len() <= LASTING_BYTES_MAX => {
+        Some(name) => Some(name),
+        None if names.len() < names_max && name.len() <= LASTING_BYTES_MAX => {
             let name: &'static str = Box::leak(name.into());
             names.insert(name);
-            Text::from_static(name)
+            Some(name)
         }
-        None => name.into(),
+        None => None,
     }
 }
 

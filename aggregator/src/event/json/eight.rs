@@ -8,17 +8,26 @@ const HIGHEST: u64 = ONES << 7;
 
 /// The highest bit of each of eight bytes that equals `byte`. The lowest bit that is set is right; those above it may be
 /// wrong.
+#[inline]
 pub(super) fn equal_to(eight: u64, byte: u8) -> u64 {
     let zero_where_equal = eight ^ (ONES * u64::from(byte));
     zero_where_equal.wrapping_sub(ONES) & !zero_where_equal & HIGHEST
 }
 
-/// The same for bytes below 0x20.
-pub(super) fn controls(eight: u64) -> u64 {
+/// How many of the eight bytes come before the first that does not stand for itself in a string: a quote, a backslash or
+/// a control character.
+#[inline]
+pub(super) fn first_special(eight: u64) -> usize {
+    first_of(equal_to(eight, b'"') | equal_to(eight, b'\\') | controls(eight))
+}
+
+/// As [`equal_to`] for bytes below 0x20.
+fn controls(eight: u64) -> u64 {
     eight.wrapping_sub(ONES * 0x20) & !eight & HIGHEST
 }
 
 /// How many of the eight bytes come before the first that was found.
+#[inline]
 pub(super) fn first_of(found: u64) -> usize {
     (found.trailing_zeros() / 8) as usize
 }

@@ -8,6 +8,7 @@ use crate::filter::mutate::convert::Kind;
 /// The fields of a pattern.
 #[derive(Debug)]
 pub(super) struct Layout {
+    /// The path of each is its name alone.
     roots: Vec<(FieldPath, Branch)>,
 }
 
@@ -41,11 +42,11 @@ impl Layout {
         self.roots.iter().all(|(root, _)| event.get(root).is_none())
     }
 
-    /// Sets the fields of an event that has none of them; `found` gives what a group matched.
-    pub fn put(&self, event: &mut Event, keep_empty: bool, found: &impl Fn(usize) -> Option<Text>) {
+    /// Sets the fields of an event that has none of them; `found` gives what of `text` a group matched.
+    pub fn put<'t>(&self, event: &mut Event, keep_empty: bool, text: &Text, found: &impl Fn(usize) -> Option<&'t str>) {
         for (root, branch) in &self.roots {
-            if let Some(value) = grow(branch, keep_empty, found) {
-                event.set(root, value);
+            if let Some(value) = grow(branch, keep_empty, text, found) {
+                event.append(root.root().clone(), value);
             }
         }
     }
@@ -71,16 +72,21 @@ fn add(level: &mut Vec<(Text, Branch)>, names: &[&Text], branch: Branch) -> bool
     }
 }
 
-fn grow(branch: &Branch, keep_empty: bool, found: &impl Fn(usize) -> Option<Text>) -> Option<Value> {
+fn grow<'t>(
+    branch: &Branch,
+    keep_empty: bool,
+    text: &Text,
+    found: &impl Fn(usize) -> Option<&'t str>,
+) -> Option<Value> {
     match branch {
         Branch::Group(index, kind) => {
-            let text = found(*index);
-            (text.is_some() || keep_empty).then(|| value(text, *kind))
+            let part = found(*index);
+            (part.is_some() || keep_empty).then(|| value(text, part, *kind))
         }
         Branch::Names(names) => {
             let mut object = Object::new();
             for (name, inner) in names {
-                if let Some(value) = grow(inner, keep_empty, found) {
+                if let Some(value) = grow(inner, keep_empty, text, found) {
                     if object.is_empty() {
                         object.reserve(names.len());
                     }

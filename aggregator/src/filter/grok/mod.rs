@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use super::json::tags_on_failure;
-use super::mutate::convert::Kind;
+use super::mutate::convert::{Kind, short_integer};
 use super::{Filter, Outcome, Scratch};
 use crate::event::{Event, FieldPath, Text, Value, ValueRef};
 use crate::pipeline::ast::Literal;
@@ -208,14 +208,17 @@ impl Grok {
                 if verdict == Verdict::Match {
                     let found = |index| {
                         let (start, end) = cache.capture(index).filter(|(start, end)| start < end)?;
-                        Some(text.slice_ref(&text[start..end]))
+                        Some(&text[start..end])
                     };
                     match &matcher.layout {
-                        Some(layout) if layout.is_free(event) => layout.put(event, self.keep_empty, &found),
+                        Some(layout) if layout.is_free(event) => layout.put(event, self.keep_empty, text, &found),
                         _ => {
                             for (index, field) in matcher.captures.iter().enumerate() {
                                 let Some((path, kind)) = field else { continue };
-                                self.put(event, path, found(index), *kind);
+                                let part = found(index);
+                                if part.is_some() || self.keep_empty {
+                                    self.put(event, path, value(text, part, *kind));
+                                }
                             }
                         }
                     }
@@ -233,11 +236,7 @@ impl Grok {
         matched
     }
 
-    fn put(&self, event: &mut Event, path: &FieldPath, text: Option<Text>, kind: Option<Kind>) {
-        if text.is_none() && !self.keep_empty {
-            return;
-        }
-        let value = value(text, kind);
+    fn put(&self, event: &mut Event, path: &FieldPath, value: Value) {
         if self.overwrite.contains(path) {
             event.set(path, value);
             return;
@@ -260,12 +259,15 @@ impl Grok {
     }
 }
 
-/// What a group that matched `text` becomes.
-fn value(text: Option<Text>, kind: Option<Kind>) -> Value {
-    match (text, kind) {
-        (None, _) => Value::Null,
-        (Some(text), None) => Value::Text(text),
-        (Some(text), Some(kind)) => kind.convert(Value::Text(text)),
+/// What a group that matched this part of `text` becomes.
+fn value(text: &Text, part: Option<&str>, kind: Option<Kind>) -> Value {
+    let Some(part) = part else { return Value::Null };
+    let cut = || Value::Text(text.slice_ref(part));
+    match kind {
+        None => cut(),
+        // What grok finds are mostly a few digits.
+        Some(Kind::Integer) => short_integer(part).map_or_else(|| Kind::Integer.convert(cut()), Value::Int),
+        Some(kind) => kind.convert(cut()),
     }
 }
 

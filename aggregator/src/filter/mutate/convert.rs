@@ -125,14 +125,21 @@ fn integer(value: Value, european: bool) -> Value {
     match value {
         Value::Bool(value) => Value::Int(i64::from(value)),
         Value::Float(number) => whole(number),
-        // What grok finds are mostly a few digits.
-        Value::Text(text) if text.len() <= 18 && text.bytes().all(|byte| byte.is_ascii_digit()) => {
-            Value::Int(text.bytes().fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0')))
-        }
-        Value::Text(text) => number(&plain(&text, european)).map_or(Value::Int(0), |number| number.whole()),
+        Value::Text(text) => match short_integer(&text) {
+            Some(value) => Value::Int(value),
+            None => number(&plain(&text, european)).map_or(Value::Int(0), |number| number.whole()),
+        },
         Value::Time(time) => Value::Int(time.as_second()),
         value => value,
     }
+}
+
+/// The value of a text that is nothing but a few digits.
+pub fn short_integer(text: &str) -> Option<i64> {
+    /// So many fit an `i64`.
+    const DIGITS_MAX: usize = 18;
+    let is_short = text.len() <= DIGITS_MAX && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_short.then(|| text.bytes().fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0')))
 }
 
 fn float(value: Value, european: bool) -> Value {

@@ -189,16 +189,20 @@ impl Class {
     }
 
     /// The length of the character at `at` if it is in the set; 0 if not, or at the end.
-    #[inline]
+    #[inline(always)]
     pub fn step(&self, text: &str, at: usize) -> usize {
         match text.as_bytes().get(at) {
-            None => 0,
             Some(&byte) if byte < 0x80 => usize::from(self.ascii >> byte & 1 == 1),
-            Some(_) if self.ranges.is_empty() => 0,
-            Some(_) => match text[at..].chars().next() {
-                Some(letter) if self.has(letter) => letter.len_utf8(),
-                _ => 0,
-            },
+            Some(_) => self.step_wide(text, at),
+            None => 0,
+        }
+    }
+
+    #[inline(never)]
+    fn step_wide(&self, text: &str, at: usize) -> usize {
+        match text[at..].chars().next() {
+            Some(letter) if self.has(letter) => letter.len_utf8(),
+            _ => 0,
         }
     }
 

@@ -49,12 +49,18 @@ enum Kind {
 /// asks every line what only those of one service can have.
 #[derive(Clone, Debug)]
 struct Needs {
-    /// The bytes it must begin with, for an expression that matches at the begin of the text alone.
-    beginning: Option<Bytes>,
-    /// A byte that must be in it.
+    /// The sets of the first bytes, for an expression that matches at the begin of the text alone.
+    beginning: Box<[Bytes]>,
+    /// A text that must be in it, for the same.
+    text: Option<Box<memchr::memmem::Finder<'static>>>,
+    /// A byte that must be in it, for any other.
     within: Option<u8>,
 }
 
+/// Bytes at the begin that are looked at.
+const BEGINNING_BYTES: usize = 8;
+/// A text that must be in a line and is looked for has so many bytes at least: shorter ones are in most.
+const TEXT_BYTES_MIN: usize = 4;
 /// In texts up to so many bytes a needed byte is looked for; in longer ones the crate `regex` does so itself.
 const SHORT_BYTES: usize = 32;
 
@@ -221,24 +227,71 @@ impl Pattern {
 
 impl Needs {
     fn of(node: &Node) -> Self {
-        let start = compile::first(node);
-        let anchored = compile::begin(node) == engine::Begin::Text && !start.nullable;
+        let is_anchored = compile::begin(node) == engine::Begin::Text;
+        let mut beginning = Vec::new();
+        if is_anchored {
+            begins(node, &mut beginning);
+            beginning.truncate(BEGINNING_BYTES);
+        }
         let mut literal = None;
-        compile::longest_literal(node, 1, &mut literal);
+        compile::longest_literal(node, if is_anchored { TEXT_BYTES_MIN } else { 1 }, &mut literal);
+        let is_begin = literal.as_ref().is_some_and(|literal| literal.len() <= beginning.len());
+        let text = literal.as_ref().filter(|_| is_anchored && !is_begin);
         Self {
-            beginning: anchored.then_some(start.bytes),
-            within: literal.and_then(|literal: String| literal.bytes().next()),
+            beginning: beginning.into(),
+            text: text.map(|text| Box::new(memchr::memmem::Finder::new(text.as_bytes()).into_owned())),
+            within: literal.filter(|_| !is_anchored).and_then(|literal| literal.bytes().next()),
         }
     }
 
     #[inline]
     fn are_met(&self, text: &str) -> bool {
-        if let Some(beginning) = &self.beginning {
-            return text.as_bytes().first().is_some_and(|byte| beginning.has(*byte));
+        let bytes = text.as_bytes();
+        if bytes.len() < self.beginning.len() || self.beginning.iter().zip(bytes).any(|(set, byte)| !set.has(*byte)) {
+            return false;
+        }
+        if let Some(text) = &self.text {
+            return text.find(bytes).is_some();
         }
         match self.within {
-            Some(byte) if text.len() <= SHORT_BYTES => text.as_bytes().contains(&byte),
+            Some(byte) if bytes.len() <= SHORT_BYTES => bytes.contains(&byte),
             _ => true,
+        }
+    }
+}
+
+/// The sets of the first bytes of every match, as far as there is one way for each. True where `node` is at its end then.
+fn begins(node: &Node, sets: &mut Vec<Bytes>) -> bool {
+    if sets.len() >= BEGINNING_BYTES {
+        return false;
+    }
+    match node {
+        Node::Empty | Node::At(_) | Node::Look { .. } => true,
+        Node::Literal(text) => {
+            sets.extend(text.bytes().map(|byte| {
+                let mut set = Bytes::NONE;
+                set.add(byte);
+                set
+            }));
+            true
+        }
+        Node::Class(class) => {
+            let set = class.first_bytes();
+            sets.push(set);
+            (0x80..=u8::MAX).all(|byte| !set.has(byte))
+        }
+        Node::Capture(_, inner) | Node::Atomic(inner) => begins(inner, sets),
+        Node::Concat(items) => items.iter().all(|item| begins(item, sets)),
+        Node::Repeat { inner, min, max, .. } if *min > 0 => {
+            let rounds = usize::try_from(*min).unwrap_or(usize::MAX).min(BEGINNING_BYTES);
+            (0..rounds).all(|_| begins(inner, sets)) && *max == Some(*min)
+        }
+        Node::Alternate(_) | Node::Repeat { .. } => {
+            let start = compile::first(node);
+            if !start.nullable {
+                sets.push(start.bytes);
+            }
+            false
         }
     }
 }

@@ -190,3 +190,72 @@ fn refuses_what_is_wrong() {
         assert!(Pattern::new(right).is_ok(), "{right}");
     }
 }
+
+/// What is quickly seen to be missing must be missing.
+#[test]
+fn what_a_text_needs_is_needed() {
+    let patterns = [
+        r"\A\d{4}-\d\d x",
+        r"\A(?:ab|ac)d",
+        r"\Aab?cd",
+        r"\A(?:a|)bcd",
+        r"\A\S+\.rb:\d+:in .*Error\)",
+        r"\A\b(a{2}){2}b+cdef",
+        r"\A[é-ü]{2}abcd",
+        r"\A[a-zé]x",
+        r"\A(?:x?){3}abcd",
+        r"\A\w+=(?:a|b)cdefg",
+        r"\A(\w+\.)+\w*(Exception|Error)(:|\s|\z)",
+        r"kernel(: | - ).*(oom|I/O error)",
+        "abcd.*z",
+    ];
+    let texts = [
+        "2026-03 x",
+        "2026-0",
+        "202é-03 x",
+        "abd",
+        "acd",
+        "ad",
+        "abcd",
+        "acd ",
+        "bcd",
+        "abcdef",
+        "aaaabcdef",
+        "aaaabbcdef",
+        "aaabcdef",
+        "éüabcd",
+        "éabcd",
+        "ééabcd",
+        "éx",
+        "ax",
+        "x",
+        "xxxabcd",
+        "xabcd",
+        "xxxxabcd",
+        "k=acdefg",
+        "k=cdefg",
+        "kk=bcdefg and more",
+        "app.rb:12:in `x': no (Some::Error)",
+        "app.rb:12:in (Error",
+        "a b.rb:1:in Error)",
+        "a.b.SomeException: x",
+        "a.b.SomeError",
+        "SomeError",
+        "kernel: oom",
+        "kernel - I/O error",
+        "kernel oom and a few words more to be longer",
+        "  abcd z",
+        "abcd",
+        "",
+    ];
+    let mut met = 0;
+    for pattern in patterns {
+        let ours = Pattern::new(pattern).unwrap();
+        let theirs = regex::Regex::new(&pattern.replace("\\w", "[0-9A-Za-z_]")).unwrap();
+        for text in texts {
+            assert_eq!(ours.is_match(text), theirs.is_match(text), "{pattern} on {text}");
+            met += usize::from(ours.is_match(text));
+        }
+    }
+    assert!(met >= patterns.len(), "{met} texts were matched");
+}

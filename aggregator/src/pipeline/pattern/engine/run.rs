@@ -212,15 +212,18 @@ impl Run<'_> {
         // No more than `most`, which is a u32.
         let mut count = ascii as u32;
         let mut least = if count >= min { at + min as usize } else { UNSET };
-        while count < most {
-            let len = run.class.step(self.text, end);
-            if len == 0 {
-                break;
-            }
-            end += len;
-            count += 1;
-            if count == min {
-                least = end;
+        // An ASCII character that ended the scan is not in the set.
+        if self.bytes.get(end).is_some_and(|byte| *byte >= 0x80) {
+            while count < most {
+                let len = run.class.step(self.text, end);
+                if len == 0 {
+                    break;
+                }
+                end += len;
+                count += 1;
+                if count == min {
+                    least = end;
+                }
             }
         }
         self.steps = self.steps.saturating_sub(count as usize / 8);

@@ -227,8 +227,14 @@ impl Reader<'_> {
             }
             self.at += 1;
             self.space();
-            let value = self.value(depth)?;
-            self.entries.push((name, value));
+            // A text, which most are, goes straight to its place: each stop on the way would cost a wait for it.
+            if self.bytes.get(self.at) == Some(&b'"') {
+                let text = self.string()?;
+                self.entries.push((name, Value::Text(text)));
+            } else {
+                let value = self.value(depth)?;
+                self.entries.push((name, value));
+            }
             self.space();
             match self.bytes.get(self.at) {
                 Some(b',') => self.at += 1,

@@ -16,8 +16,15 @@ const ASKED_MAX: usize = 2_000;
 #[derive(Default)]
 pub(super) struct Names {
     /// Empty, or all places; a free one has the empty name.
-    places: Vec<&'static str>,
+    places: Vec<Place>,
     asked: usize,
+}
+
+#[derive(Clone, Copy)]
+struct Place {
+    name: &'static str,
+    /// See [`ends`].
+    ends: (u64, u64),
 }
 
 impl Names {
@@ -32,28 +39,36 @@ impl Names {
             return None;
         }
         if self.places.is_empty() {
-            self.places = vec![""; PLACES];
+            self.places = vec![Place { name: "", ends: (0, 0) }; PLACES];
         }
-        let place = &mut self.places[place_of(name.as_bytes())];
-        if *place != name {
-            if !place.is_empty() || self.asked >= ASKED_MAX {
+        let ends = ends(name.as_bytes());
+        let place = &mut self.places[place_of(ends, name.len())];
+        let is_same = place.ends == ends && place.name.len() == name.len();
+        // Without a call where the ends are all of it.
+        if !is_same || name.len() > 16 && place.name != name {
+            if !place.name.is_empty() || self.asked >= ASKED_MAX {
                 return None;
             }
             self.asked += 1;
-            *place = keep(name, KEPT_MAX)?;
+            *place = Place { name: keep(name, KEPT_MAX)?, ends };
         }
-        Some(Text::from_static(place))
+        Some(Text::from_static(place.name))
+    }
+}
+
+/// The first and the last eight bytes as numbers; of a shorter name, all of it.
+#[inline]
+fn ends(name: &[u8]) -> (u64, u64) {
+    match (name.first_chunk::<8>(), name.last_chunk::<8>()) {
+        (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
+        _ => (name.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)), 0),
     }
 }
 
 /// A hash of the length and the bytes at both ends: names differ there.
-fn place_of(name: &[u8]) -> usize {
-    let number = |eight: &[u8; 8]| u64::from_le_bytes(*eight);
-    let ends = match (name.first_chunk::<8>(), name.last_chunk::<8>()) {
-        (Some(first), Some(last)) => number(first) ^ number(last).rotate_left(29),
-        _ => name.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)),
-    };
-    let hash = (ends ^ name.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+#[inline]
+fn place_of((first, last): (u64, u64), len: usize) -> usize {
+    let hash = (first ^ last.rotate_left(29) ^ len as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     // The upper bits of a product depend on all of its factors' bits; PLACES is a power of two.
     (hash >> (u64::BITS - PLACES.trailing_zeros())) as usize
 }
@@ -71,7 +86,7 @@ mod tests {
                 assert!(names.get(name).is_none_or(|text| *text == **name), "{name}");
             }
         }
-        assert!(names.places.iter().filter(|place| !place.is_empty()).count() > PLACES / 2);
+        assert!(names.places.iter().filter(|place| !place.name.is_empty()).count() > PLACES / 2);
         assert!(names.get("").is_none());
         assert!(names.get(&"x".repeat(NAME_BYTES_MAX + 1)).is_none());
     }

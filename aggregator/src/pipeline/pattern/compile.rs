@@ -2,7 +2,7 @@
 
 use super::PatternError;
 use super::class::{Bytes, Class, Scan};
-use super::engine::Begin;
+use super::facts::{first, is_of_one_way, shared_start, single, width};
 use super::syntax::{Node, Place};
 
 /// Instructions an expression may be compiled to; counted repetitions multiply. About 80 bytes each.
@@ -28,6 +28,8 @@ pub enum Inst {
     Match,
     /// The end of an atomic group or a look-around.
     End,
+    /// A byte that stands for itself.
+    Byte(u8),
     /// Text that stands for itself.
     Text(Box<[u8]>),
     /// One character of a set.
@@ -75,6 +77,8 @@ pub enum Inst {
         negate: bool,
         /// How many characters it looks back, at least and at most.
         behind: Option<(usize, usize)>,
+        /// Looking ahead, the bytes that what follows can begin with; none if any may come.
+        next: Option<Box<Bytes>>,
     },
     /// Looks at one character back or ahead.
     LookOne {
@@ -127,15 +131,6 @@ impl Run {
     }
 }
 
-/// What an expression can begin with.
-#[derive(Clone, Copy, Debug)]
-pub struct First {
-    /// The bytes.
-    pub bytes: Bytes,
-    /// Whether it can match without taking a byte.
-    pub nullable: bool,
-}
-
 /// Compiles an expression; with `quick`, runs of a set become one instruction.
 ///
 /// # Errors
@@ -169,7 +164,12 @@ impl Compiler {
     fn node(&mut self, node: &Node, follow: Follow) -> Result<(), PatternError> {
         match node {
             Node::Empty => {}
-            Node::Literal(text) => drop(self.push(Inst::Text(text.as_bytes().into()))?),
+            Node::Literal(text) => {
+                self.push(match text.as_bytes() {
+                    [byte] => Inst::Byte(*byte),
+                    bytes => Inst::Text(bytes.into()),
+                })?;
+            }
             Node::Class(class) => drop(self.push(Inst::One(Box::new(class.clone())))?),
             Node::At(place) => drop(self.push(Inst::At(*place))?),
             Node::Capture(index, inner) => {
@@ -191,6 +191,10 @@ impl Compiler {
                 {
                     self.push(Inst::Run(Box::new(Run::new(class, *min, *max, true, false, None))))?;
                     return Ok(());
+                }
+                // What matches in one way at most has nothing to give back either.
+                if self.quick && is_of_one_way(inner) {
+                    return self.node(inner, follow);
                 }
                 let start = self.push(Inst::Atomic { after: 0 })?;
                 self.node(inner, None)?;
@@ -216,10 +220,12 @@ impl Compiler {
                 )));
             }
         };
-        let start = self.push(Inst::Look { after: 0, negate, behind: widths })?;
+        let begin = first(inner);
+        let next = (!behind && !begin.nullable).then(|| Box::new(begin.bytes));
+        let start = self.push(Inst::Jump(0))?;
         self.node(inner, None)?;
         self.push(Inst::End)?;
-        self.code[start] = Inst::Look { after: self.code.len(), negate, behind: widths };
+        self.code[start] = Inst::Look { after: self.code.len(), negate, behind: widths, next };
         Ok(())
     }
 
@@ -241,6 +247,26 @@ impl Compiler {
     }
 
     fn alternate(&mut self, arms: &[Node], follow: Follow) -> Result<(), PatternError> {
+        let Some((count, start)) = shared_start(arms).filter(|_| self.quick) else { return self.arms(arms, follow) };
+        // Where that start is not there, none of these arms needs to be tried: it is looked for once.
+        let (these, others) = arms.split_at(count);
+        if others.is_empty() {
+            self.look(false, false, start)?;
+            return self.arms(these, follow);
+        }
+        let split = self.split()?;
+        let here = self.code.len();
+        self.look(false, false, start)?;
+        self.arms(these, follow)?;
+        let jump = self.push(Inst::Jump(0))?;
+        let next = self.code.len();
+        self.alternate(others, follow)?;
+        self.code[jump] = Inst::Jump(self.code.len());
+        self.set_split(split, (here, follow_of_any(these, follow)), (next, follow_of_any(others, follow)));
+        Ok(())
+    }
+
+    fn arms(&mut self, arms: &[Node], follow: Follow) -> Result<(), PatternError> {
         let mut jumps = Vec::new();
         for (index, arm) in arms.iter().enumerate() {
             if index + 1 == arms.len() {
@@ -251,11 +277,7 @@ impl Compiler {
             let here = self.code.len();
             self.node(arm, follow)?;
             jumps.push(self.push(Inst::Jump(0))?);
-            let rest = arms[index + 1..]
-                .iter()
-                .map(|arm| follow_of(std::slice::from_ref(arm), follow))
-                .reduce(either)
-                .flatten();
+            let rest = follow_of_any(&arms[index + 1..], follow);
             let next = self.code.len();
             self.set_split(split, (here, follow_of(std::slice::from_ref(arm), follow)), (next, rest));
         }
@@ -342,105 +364,7 @@ fn follow_of(items: &[Node], follow: Follow) -> Follow {
     Some(bytes.union(&follow?))
 }
 
-/// The set of an expression that takes exactly one character.
-fn single(node: &Node) -> Option<Class> {
-    match node {
-        Node::Class(class) => Some(class.clone()),
-        Node::Literal(text) => {
-            let mut letters = text.chars();
-            let letter = letters.next()?;
-            letters.next().is_none().then(|| Class::of_range(letter, letter))
-        }
-        _ => None,
-    }
-}
-
-/// What an expression can begin with.
-pub fn first(node: &Node) -> First {
-    let nothing = First { bytes: Bytes::NONE, nullable: true };
-    match node {
-        Node::Empty | Node::At(_) | Node::Look { .. } => nothing,
-        Node::Class(class) => First { bytes: class.first_bytes(), nullable: false },
-        Node::Literal(text) => {
-            let mut bytes = Bytes::NONE;
-            if let Some(byte) = text.bytes().next() {
-                bytes.add(byte);
-            }
-            First { bytes, nullable: text.is_empty() }
-        }
-        Node::Capture(_, inner) | Node::Atomic(inner) => first(inner),
-        Node::Concat(items) => {
-            let mut bytes = Bytes::NONE;
-            for item in items {
-                let start = first(item);
-                bytes = bytes.union(&start.bytes);
-                if !start.nullable {
-                    return First { bytes, nullable: false };
-                }
-            }
-            First { bytes, nullable: true }
-        }
-        Node::Alternate(arms) => {
-            arms.iter().map(first).fold(First { bytes: Bytes::NONE, nullable: false }, |all, arm| First {
-                bytes: all.bytes.union(&arm.bytes),
-                nullable: all.nullable || arm.nullable,
-            })
-        }
-        Node::Repeat { inner, min, max, .. } => {
-            if *max == Some(0) {
-                return nothing;
-            }
-            let start = first(inner);
-            First { bytes: start.bytes, nullable: start.nullable || *min == 0 }
-        }
-    }
-}
-
-/// How many characters an expression takes, at least and at most.
-fn width(node: &Node) -> (usize, Option<usize>) {
-    match node {
-        Node::Empty | Node::At(_) | Node::Look { .. } => (0, Some(0)),
-        Node::Class(_) => (1, Some(1)),
-        Node::Literal(text) => (text.chars().count(), Some(text.chars().count())),
-        Node::Capture(_, inner) | Node::Atomic(inner) => width(inner),
-        Node::Concat(items) => items.iter().map(width).fold((0, Some(0)), |(min, max), (item_min, item_max)| {
-            (min + item_min, max.zip(item_max).map(|(max, item)| max + item))
-        }),
-        Node::Alternate(arms) => {
-            let widths: Vec<_> = arms.iter().map(width).collect();
-            let max = widths
-                .iter()
-                .map(|(_, max)| *max)
-                .reduce(|left, right| left.zip(right).map(|(left, right)| left.max(right)));
-            (widths.iter().map(|(min, _)| *min).min().unwrap_or(0), max.flatten())
-        }
-        Node::Repeat { inner, min, max, .. } => {
-            let (inner_min, inner_max) = width(inner);
-            (inner_min * *min as usize, inner_max.zip(*max).map(|(inner, max)| inner * max as usize))
-        }
-    }
-}
-
-/// Where a match can begin.
-pub fn begin(node: &Node) -> Begin {
-    match node {
-        Node::At(Place::TextStart) => Begin::Text,
-        Node::At(Place::LineStart) => Begin::Line,
-        Node::Capture(_, inner) | Node::Atomic(inner) => begin(inner),
-        Node::Concat(items) => items.first().map_or(Begin::Anywhere, begin),
-        _ => Begin::Anywhere,
-    }
-}
-
-/// The longest text of at least `bytes_min` bytes that is in every match.
-pub fn longest_literal(node: &Node, bytes_min: usize, best: &mut Option<String>) {
-    match node {
-        Node::Literal(text) if text.len() >= bytes_min && best.as_ref().is_none_or(|best| text.len() > best.len()) => {
-            *best = Some(text.clone());
-        }
-        Node::Capture(_, inner) | Node::Atomic(inner) => longest_literal(inner, bytes_min, best),
-        Node::Repeat { inner, min, .. } if *min > 0 => longest_literal(inner, bytes_min, best),
-        Node::Concat(items) => items.iter().for_each(|item| longest_literal(item, bytes_min, best)),
-        _ => {}
-    }
+/// What may come where one of these arms, and then `follow`, stands.
+fn follow_of_any(arms: &[Node], follow: Follow) -> Follow {
+    arms.iter().map(|arm| follow_of(std::slice::from_ref(arm), follow)).reduce(either).flatten()
 }

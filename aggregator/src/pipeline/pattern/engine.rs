@@ -8,7 +8,8 @@ mod run;
 
 use super::PatternError;
 use super::class::Bytes;
-use super::compile::{self, Inst, Program, begin, compile, first, longest_literal};
+use super::compile::{self, Inst, Program, compile};
+use super::facts::{begin, first, longest_literal};
 use super::syntax::{Node, Parsed, Place};
 use run::Run;
 

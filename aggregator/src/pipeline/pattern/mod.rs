@@ -1,10 +1,11 @@
 //! Regular expressions as pipeline files have them (Ruby's), matched in linear time. `syntax` reads them, `class` are
-//! sets of characters. Where the crate `regex` can say the same, it finds and replaces; `engine` (with `compile`) does
+//! sets of characters, `facts` is what can be told of an expression beforehand. Where the crate `regex` can say the same, it finds and replaces; `engine` (with `compile`) does
 //! captures for grok, and what has look-around or atomic groups.
 
 pub mod class;
 mod compile;
 pub mod engine;
+mod facts;
 pub mod syntax;
 
 use std::borrow::Cow;
@@ -12,6 +13,7 @@ use std::cell::RefCell;
 
 use class::Bytes;
 use engine::{Cache, Engine, Verdict};
+use smallvec::SmallVec;
 use syntax::{Node, Place};
 
 /// Memory one compiled expression may take, in bytes; a larger one is refused at load.
@@ -50,15 +52,13 @@ enum Kind {
 #[derive(Clone, Debug)]
 struct Needs {
     /// The sets of the first bytes, for an expression that matches at the begin of the text alone.
-    beginning: Box<[Bytes]>,
+    beginning: SmallVec<[Bytes; 2]>,
     /// A text that must be in it, for the same.
     text: Option<Box<memchr::memmem::Finder<'static>>>,
     /// A byte that must be in it, for any other.
     within: Option<u8>,
 }
 
-/// Bytes at the begin that are looked at.
-const BEGINNING_BYTES: usize = 8;
 /// A text that must be in a line and is looked for has so many bytes at least: shorter ones are in most.
 const TEXT_BYTES_MIN: usize = 4;
 /// In texts up to so many bytes a needed byte is looked for; in longer ones the crate `regex` does so itself.
@@ -227,18 +227,18 @@ impl Pattern {
 
 impl Needs {
     fn of(node: &Node) -> Self {
-        let is_anchored = compile::begin(node) == engine::Begin::Text;
-        let mut beginning = Vec::new();
+        let is_anchored = facts::begin(node) == engine::Begin::Text;
+        let mut beginning = SmallVec::new();
         if is_anchored {
-            begins(node, &mut beginning);
-            beginning.truncate(BEGINNING_BYTES);
+            facts::begins(node, &mut beginning);
+            beginning.truncate(facts::BEGINNING_BYTES);
         }
         let mut literal = None;
-        compile::longest_literal(node, if is_anchored { TEXT_BYTES_MIN } else { 1 }, &mut literal);
+        facts::longest_literal(node, if is_anchored { TEXT_BYTES_MIN } else { 1 }, &mut literal);
         let is_begin = literal.as_ref().is_some_and(|literal| literal.len() <= beginning.len());
         let text = literal.as_ref().filter(|_| is_anchored && !is_begin);
         Self {
-            beginning: beginning.into(),
+            beginning,
             text: text.map(|text| Box::new(memchr::memmem::Finder::new(text.as_bytes()).into_owned())),
             within: literal.filter(|_| !is_anchored).and_then(|literal| literal.bytes().next()),
         }
@@ -256,42 +256,6 @@ impl Needs {
         match self.within {
             Some(byte) if bytes.len() <= SHORT_BYTES => bytes.contains(&byte),
             _ => true,
-        }
-    }
-}
-
-/// The sets of the first bytes of every match, as far as there is one way for each. True where `node` is at its end then.
-fn begins(node: &Node, sets: &mut Vec<Bytes>) -> bool {
-    if sets.len() >= BEGINNING_BYTES {
-        return false;
-    }
-    match node {
-        Node::Empty | Node::At(_) | Node::Look { .. } => true,
-        Node::Literal(text) => {
-            sets.extend(text.bytes().map(|byte| {
-                let mut set = Bytes::NONE;
-                set.add(byte);
-                set
-            }));
-            true
-        }
-        Node::Class(class) => {
-            let set = class.first_bytes();
-            sets.push(set);
-            (0x80..=u8::MAX).all(|byte| !set.has(byte))
-        }
-        Node::Capture(_, inner) | Node::Atomic(inner) => begins(inner, sets),
-        Node::Concat(items) => items.iter().all(|item| begins(item, sets)),
-        Node::Repeat { inner, min, max, .. } if *min > 0 => {
-            let rounds = usize::try_from(*min).unwrap_or(usize::MAX).min(BEGINNING_BYTES);
-            (0..rounds).all(|_| begins(inner, sets)) && *max == Some(*min)
-        }
-        Node::Alternate(_) | Node::Repeat { .. } => {
-            let start = compile::first(node);
-            if !start.nullable {
-                sets.push(start.bytes);
-            }
-            false
         }
     }
 }

@@ -11,7 +11,7 @@ const DEPTH_MAX: usize = 120;
 const REPEAT_MAX: u32 = 1000;
 
 /// A regular expression.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Node {
     /// Matches nothing at all, everywhere.
     Empty,

@@ -68,6 +68,9 @@ fn agrees_with_the_regex_crate() {
         r"\Aa(b?)",
         r"\A(?:)c*",
         "[a&&[^b]]+",
+        "(?:(?:[ab]{1,2}c){3}d|(?:[ab]{1,2}c){2}x|(?:[ab]{1,2}c){1}b|a)",
+        "(?:(?:[ab]{1,2}c){2}|(?:[ab]{1,2}c)+d|(?:[ab]{1,2}c){1,2}b?)",
+        "(?:(a){2}|(a){1}b|(a)+c)",
         "",
     ];
     let texts = [
@@ -139,6 +142,9 @@ fn atomic_groups_give_nothing_back() {
     assert_eq!(own("(?>a|ab)c", "abc"), None);
     assert_eq!(own("a++b", "aab"), Some((0, 3)));
     assert_eq!(own("(?>(?<x>a)|b)+c", "abc"), Some((0, 3)));
+    assert_eq!(own("(?>ab){1,2}abc", "ababc"), Some((0, 5)));
+    assert_eq!(own("(?>a{2})?ab", "aab"), Some((1, 3)));
+    assert_eq!(own("x(?>(?>ab){2}|ab)abc", "xababc"), None);
 }
 
 #[test]

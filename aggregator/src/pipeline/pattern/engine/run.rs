@@ -33,6 +33,11 @@ impl Run<'_> {
             let mut fails = false;
             match &program.code[pc] {
                 Inst::Match | Inst::End => return Some(Some(at)),
+                Inst::Byte(byte) => {
+                    fails = self.bytes.get(at) != Some(byte);
+                    at += 1;
+                    pc += 1;
+                }
                 Inst::Text(text) => {
                     if self.bytes[at..].starts_with(text) {
                         at += text.len();
@@ -105,8 +110,9 @@ impl Run<'_> {
                         None => fails = true,
                     }
                 }
-                Inst::Look { after, negate, behind } => {
-                    if self.look(pc + 1, at, *behind, *negate)? != *negate {
+                Inst::Look { after, negate, behind, next } => {
+                    let found = self.may(next.as_deref(), at) && self.look(pc + 1, at, *behind, *negate)?;
+                    if found != *negate {
                         pc = *after;
                     } else {
                         fails = true;

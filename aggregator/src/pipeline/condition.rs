@@ -14,8 +14,8 @@ static LEVEL: LazyLock<FieldPath> = LazyLock::new(|| FieldPath::of(&["log", "lev
 /// A condition that has been checked.
 #[derive(Debug)]
 pub enum Condition {
-    /// Both sides and how they are joined.
-    Join(Box<Condition>, Join, Box<Condition>),
+    /// How both sides are joined, and the sides, next to each other in memory.
+    Join(Join, Box<[Condition; 2]>),
     /// The opposite.
     Not(Box<Condition>),
     /// `==`, `<` and so on.
@@ -26,19 +26,16 @@ pub enum Condition {
     Match(Side, Box<Pattern>, bool),
     /// Whether it is there and neither false nor empty.
     Truthy(Side),
-    /// A condition about `[log][level]` alone.
-    Level(Box<LevelTest>),
+    /// A condition about `[log][level]` alone, answered beforehand, and itself for texts that are no level's name.
+    Level(Levels, Box<Condition>),
 }
 
-/// A condition about `[log][level]` alone, answered beforehand for every level: pipelines ask for it in every other line.
+/// Whether a condition about `[log][level]` alone holds for each of [`Level::ALL`], and where there is none: pipelines
+/// ask for it in every other line.
 #[derive(Debug)]
-pub struct LevelTest {
-    /// Whether it holds for each of [`Level::ALL`].
-    holds: [bool; Level::ALL.len()],
-    /// Whether it holds where there is no level.
-    holds_for_none: bool,
-    /// The condition itself, for texts that are no level's name.
-    condition: Condition,
+pub struct Levels {
+    each: [bool; Level::ALL.len()],
+    none: bool,
 }
 
 /// One side of a comparison.
@@ -60,7 +57,7 @@ impl Condition {
             Condition::Compare(..) | Condition::In(..) | Condition::Truthy(_) | Condition::Not(_)
                 if condition.is_about_level() =>
             {
-                LevelTest::of(condition)
+                Condition::Level(Levels::of(&condition), Box::new(condition))
             }
             condition => condition,
         })
@@ -80,7 +77,7 @@ impl Condition {
                 let (left, right) = (left?, right?);
                 // A condition has no effects, so the side that is answered sooner may come first.
                 let (first, second) = if right.cost() < left.cost() { (right, left) } else { (left, right) };
-                Condition::Join(Box::new(first), *join, Box::new(second))
+                Condition::Join(*join, Box::new([first, second]))
             }
             Expression::Not(inner) => Condition::Not(Box::new(Self::build(inner, diagnostics)?)),
             Expression::Truthy(operand) => {
@@ -143,30 +140,35 @@ impl Condition {
     /// How long it takes to answer, in nanoseconds or so: an order, no more.
     fn cost(&self) -> usize {
         match self {
-            Condition::Level(_) => 1,
+            Condition::Level(..) => 1,
             Condition::Truthy(_) => 10,
             Condition::Compare(..) | Condition::In(..) => 20,
             Condition::Match(..) => 100,
             Condition::Not(inner) => inner.cost(),
             // The second side is often not asked.
-            Condition::Join(first, _, second) => first.cost() + second.cost() / 2,
+            Condition::Join(_, both) => both[0].cost() + both[1].cost() / 2,
         }
     }
 
     /// Whether it holds for `event`.
     pub fn holds(&self, event: &Event) -> bool {
         match self {
-            Condition::Join(left, Join::And, right) => left.holds(event) && right.holds(event),
-            Condition::Join(left, Join::Or, right) => left.holds(event) || right.holds(event),
-            Condition::Join(left, Join::Xor, right) => left.holds(event) != right.holds(event),
-            Condition::Join(left, Join::Nand, right) => !(left.holds(event) && right.holds(event)),
+            Condition::Join(join, both) => {
+                let [first, second] = &**both;
+                match join {
+                    Join::And => first.holds(event) && second.holds(event),
+                    Join::Or => first.holds(event) || second.holds(event),
+                    Join::Xor => first.holds(event) != second.holds(event),
+                    Join::Nand => !(first.holds(event) && second.holds(event)),
+                }
+            }
             Condition::Not(inner) => !inner.holds(event),
             Condition::Truthy(side) => truthy(side.get(event)),
-            Condition::Level(test) => match event.get(&LEVEL) {
-                None => test.holds_for_none,
+            Condition::Level(levels, condition) => match event.get(&LEVEL) {
+                None => levels.none,
                 Some(value) => match value.as_str().and_then(Level::from_canonical) {
-                    Some(level) => test.holds[level as usize],
-                    None => test.condition.holds(event),
+                    Some(level) => levels.each[level as usize],
+                    None => condition.holds(event),
                 },
             },
             Condition::Compare(left, comparison, right) => compare(left, *comparison, right, event),
@@ -182,30 +184,26 @@ impl Condition {
     /// The fields it reads.
     pub fn fields<'a>(&'a self, found: &mut Vec<&'a FieldPath>) {
         match self {
-            Condition::Join(left, _, right) => {
-                left.fields(found);
-                right.fields(found);
-            }
+            Condition::Join(_, both) => both.iter().for_each(|side| side.fields(found)),
             Condition::Not(inner) => inner.fields(found),
             Condition::Compare(left, _, right) | Condition::In(left, right, _) => {
                 left.fields(found);
                 right.fields(found);
             }
             Condition::Match(side, ..) | Condition::Truthy(side) => side.fields(found),
-            Condition::Level(test) => test.condition.fields(found),
+            Condition::Level(_, condition) => condition.fields(found),
         }
     }
 }
 
-impl LevelTest {
-    fn of(condition: Condition) -> Condition {
-        let holds = Level::ALL.map(|level| {
+impl Levels {
+    fn of(condition: &Condition) -> Self {
+        let each = Level::ALL.map(|level| {
             let mut event = Event::new();
             event.set(&LEVEL, Value::fixed(level.as_str()));
             condition.holds(&event)
         });
-        let holds_for_none = condition.holds(&Event::new());
-        Condition::Level(Box::new(LevelTest { holds, holds_for_none, condition }))
+        Self { each, none: condition.holds(&Event::new()) }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Sets of characters.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 /// A set of characters: a map of the ASCII ones, and ranges for the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -281,17 +282,20 @@ pub enum Scan {
     /// All but this one.
     AllBut(u8),
     /// Those for which it is true.
-    Table(Box<[bool; 256]>),
+    Table(Arc<Table>),
 }
+
+/// For each byte, whether it is in a set.
+pub type Table = [bool; 256];
 
 impl Scan {
     /// Goes over the bytes for which `has` is true.
     pub fn new(has: impl Fn(u8) -> bool) -> Self {
-        let table: [bool; 256] = std::array::from_fn(|byte| has(byte as u8));
+        let table: Table = std::array::from_fn(|byte| has(byte as u8));
         let mut others = (0..=u8::MAX).filter(|byte| !table[usize::from(*byte)]);
         match (others.next(), others.next()) {
             (Some(only), None) => Self::AllBut(only),
-            _ => Self::Table(Box::new(table)),
+            _ => Self::Table(Arc::new(table)),
         }
     }
 

@@ -1,27 +1,32 @@
 //! From an expression to instructions, with what is known about the bytes that each choice can begin with.
 
+use std::sync::Arc;
+
 use super::PatternError;
-use super::class::{Bytes, Class, Scan};
+use super::class::{Bytes, Class, Scan, Table};
 use super::facts::{first, is_of_one_way, shared_start, single, width};
 use super::syntax::{Node, Place};
 
 /// Instructions an expression may be compiled to; counted repetitions multiply. About 80 bytes each.
 const INSTRUCTIONS_MAX: usize = 60_000;
 /// Characters that a look back may go.
-const BEHIND_MAX: usize = 255;
+const BEHIND_MAX: usize = u8::MAX as usize;
 
 /// A compiled expression.
 #[derive(Debug)]
 pub struct Program {
     /// The instructions; it begins with the first.
     pub code: Vec<Inst>,
+    /// Sets of bytes that instructions mean by their place, each once; the first stands for "any, or none at all".
+    pub sets: Vec<Bytes>,
     /// Registers for the begins of rounds.
     pub registers: usize,
     /// How many instructions are choices, which are what is remembered.
     pub choices: usize,
 }
 
-/// One instruction.
+/// One instruction. Small, and what it leads to is shared: a match goes over some hundred of them, and what is out of the
+/// first cache is waited for.
 #[derive(Debug)]
 pub enum Inst {
     /// It is found.
@@ -33,7 +38,7 @@ pub enum Inst {
     /// Text that stands for itself.
     Text(Box<[u8]>),
     /// One character of a set.
-    One(Box<Class>),
+    One(Arc<Class>),
     /// A place.
     At(Place),
     /// Notes the place in a slot.
@@ -43,15 +48,15 @@ pub enum Inst {
     /// Tries the first, then the second; each only if the next byte can begin it.
     Split {
         /// Where the first is.
-        first: usize,
+        first: u32,
         /// Where the second is.
-        second: usize,
-        /// Bytes that can begin the first; none if any, or none at all, can.
-        first_bytes: Option<Box<Bytes>>,
+        second: u32,
+        /// The set of bytes that can begin the first.
+        first_set: u32,
         /// The same for the second.
-        second_bytes: Option<Box<Bytes>>,
+        second_set: u32,
         /// Its number among the choices.
-        choice: usize,
+        choice: u32,
     },
     /// A set over and over.
     Run(Box<Run>),
@@ -76,14 +81,14 @@ pub enum Inst {
         /// Whether it must not be there.
         negate: bool,
         /// How many characters it looks back, at least and at most.
-        behind: Option<(usize, usize)>,
-        /// Looking ahead, the bytes that what follows can begin with; none if any may come.
-        next: Option<Box<Bytes>>,
+        behind: Option<(u8, u8)>,
+        /// Looking ahead, the set of bytes that what follows can begin with.
+        next: u32,
     },
     /// Looks at one character back or ahead.
     LookOne {
         /// The set.
-        class: Box<Class>,
+        class: Arc<Class>,
         /// Whether it must not be there.
         negate: bool,
         /// Whether it looks back.
@@ -136,16 +141,18 @@ impl Run {
 /// # Errors
 /// One that is too large, or looks back further than can be told.
 pub fn compile(node: &Node, quick: bool) -> Result<Program, PatternError> {
-    let mut compiler = Compiler { code: Vec::new(), registers: 0, choices: 0, quick };
+    let program = Program { code: Vec::new(), sets: vec![Bytes::ALL], registers: 0, choices: 0 };
+    let mut compiler = Compiler { program, classes: Vec::new(), tables: Vec::new(), quick };
     compiler.node(node, None)?;
     compiler.push(Inst::Match)?;
-    Ok(Program { code: compiler.code, registers: compiler.registers, choices: compiler.choices })
+    Ok(compiler.program)
 }
 
 struct Compiler {
-    code: Vec<Inst>,
-    registers: usize,
-    choices: usize,
+    program: Program,
+    /// What instructions share.
+    classes: Vec<Arc<Class>>,
+    tables: Vec<Arc<Table>>,
     quick: bool,
 }
 
@@ -154,11 +161,11 @@ type Follow = Option<Bytes>;
 
 impl Compiler {
     fn push(&mut self, inst: Inst) -> Result<usize, PatternError> {
-        if self.code.len() >= INSTRUCTIONS_MAX {
+        if self.program.code.len() >= INSTRUCTIONS_MAX {
             return Err(PatternError("the expression is too large".to_owned()));
         }
-        self.code.push(inst);
-        Ok(self.code.len() - 1)
+        self.program.code.push(inst);
+        Ok(self.program.code.len() - 1)
     }
 
     fn node(&mut self, node: &Node, follow: Follow) -> Result<(), PatternError> {
@@ -170,7 +177,10 @@ impl Compiler {
                     bytes => Inst::Text(bytes.into()),
                 })?;
             }
-            Node::Class(class) => drop(self.push(Inst::One(Box::new(class.clone())))?),
+            Node::Class(class) => {
+                let class = shared(&mut self.classes, class.clone());
+                self.push(Inst::One(class))?;
+            }
             Node::At(place) => drop(self.push(Inst::At(*place))?),
             Node::Capture(index, inner) => {
                 self.push(Inst::Save(2 * index + 2))?;
@@ -189,8 +199,7 @@ impl Compiler {
                 if let (true, Node::Repeat { inner, min, max, greedy: true }) = (self.quick, &**inner)
                     && let Some(class) = single(inner)
                 {
-                    self.push(Inst::Run(Box::new(Run::new(class, *min, *max, true, false, None))))?;
-                    return Ok(());
+                    return self.run(Run::new(class, *min, *max, true, false, None));
                 }
                 // What matches in one way at most has nothing to give back either.
                 if self.quick && is_of_one_way(inner) {
@@ -199,7 +208,7 @@ impl Compiler {
                 let start = self.push(Inst::Atomic { after: 0 })?;
                 self.node(inner, None)?;
                 self.push(Inst::End)?;
-                self.code[start] = Inst::Atomic { after: self.code.len() };
+                self.program.code[start] = Inst::Atomic { after: self.program.code.len() };
             }
             Node::Look { behind, negate, inner } => self.look(*behind, *negate, inner)?,
         }
@@ -208,12 +217,14 @@ impl Compiler {
 
     fn look(&mut self, behind: bool, negate: bool, inner: &Node) -> Result<(), PatternError> {
         if let Some(class) = single(inner) {
-            self.push(Inst::LookOne { class: Box::new(class), negate, behind })?;
+            let class = shared(&mut self.classes, class);
+            self.push(Inst::LookOne { class, negate, behind })?;
             return Ok(());
         }
         let widths = match (behind, width(inner)) {
             (false, _) => None,
-            (true, (min, Some(max))) if max <= BEHIND_MAX => Some((min, max)),
+            // BEHIND_MAX is what fits.
+            (true, (min, Some(max))) if max <= BEHIND_MAX => Some((min as u8, max as u8)),
             (true, _) => {
                 return Err(PatternError(format!(
                     "looking back further than {BEHIND_MAX} characters, or without limit, is not supported"
@@ -221,11 +232,11 @@ impl Compiler {
             }
         };
         let begin = first(inner);
-        let next = (!behind && !begin.nullable).then(|| Box::new(begin.bytes));
+        let next = self.set(Some(begin.bytes).filter(|_| !behind && !begin.nullable));
         let start = self.push(Inst::Jump(0))?;
         self.node(inner, None)?;
         self.push(Inst::End)?;
-        self.code[start] = Inst::Look { after: self.code.len(), negate, behind: widths, next };
+        self.program.code[start] = Inst::Look { after: self.program.code.len(), negate, behind: widths, next };
         Ok(())
     }
 
@@ -235,15 +246,36 @@ impl Compiler {
     }
 
     fn set_split(&mut self, at: usize, first: (usize, Follow), second: (usize, Follow)) {
-        let boxed = |bytes: Follow| bytes.filter(|bytes| *bytes != Bytes::ALL).map(Box::new);
-        self.code[at] = Inst::Split {
-            first: first.0,
-            second: second.0,
-            first_bytes: boxed(first.1),
-            second_bytes: boxed(second.1),
-            choice: self.choices,
+        // There are no more than INSTRUCTIONS_MAX of any of them.
+        self.program.code[at] = Inst::Split {
+            first: first.0 as u32,
+            second: second.0 as u32,
+            first_set: self.set(first.1),
+            second_set: self.set(second.1),
+            choice: self.program.choices as u32,
         };
-        self.choices += 1;
+        self.program.choices += 1;
+    }
+
+    /// The place of a set of bytes.
+    fn set(&mut self, bytes: Follow) -> u32 {
+        let bytes = bytes.unwrap_or(Bytes::ALL);
+        let place = self.program.sets.iter().position(|have| *have == bytes);
+        // No more than two for each instruction.
+        place.unwrap_or_else(|| {
+            self.program.sets.push(bytes);
+            self.program.sets.len() - 1
+        }) as u32
+    }
+
+    fn run(&mut self, mut run: Run) -> Result<(), PatternError> {
+        for scan in [Some(&mut run.ascii), run.whole.as_mut(), run.until_next.as_mut()].into_iter().flatten() {
+            if let Scan::Table(table) = scan {
+                *table = shared(&mut self.tables, **table);
+            }
+        }
+        self.push(Inst::Run(Box::new(run)))?;
+        Ok(())
     }
 
     fn alternate(&mut self, arms: &[Node], follow: Follow) -> Result<(), PatternError> {
@@ -255,13 +287,13 @@ impl Compiler {
             return self.arms(these, follow);
         }
         let split = self.split()?;
-        let here = self.code.len();
+        let here = self.program.code.len();
         self.look(false, false, start)?;
         self.arms(these, follow)?;
         let jump = self.push(Inst::Jump(0))?;
-        let next = self.code.len();
+        let next = self.program.code.len();
         self.alternate(others, follow)?;
-        self.code[jump] = Inst::Jump(self.code.len());
+        self.program.code[jump] = Inst::Jump(self.program.code.len());
         self.set_split(split, (here, follow_of_any(these, follow)), (next, follow_of_any(others, follow)));
         Ok(())
     }
@@ -274,16 +306,16 @@ impl Compiler {
                 break;
             }
             let split = self.split()?;
-            let here = self.code.len();
+            let here = self.program.code.len();
             self.node(arm, follow)?;
             jumps.push(self.push(Inst::Jump(0))?);
             let rest = follow_of_any(&arms[index + 1..], follow);
-            let next = self.code.len();
+            let next = self.program.code.len();
             self.set_split(split, (here, follow_of(std::slice::from_ref(arm), follow)), (next, rest));
         }
-        let end = self.code.len();
+        let end = self.program.code.len();
         for jump in jumps {
-            self.code[jump] = Inst::Jump(end);
+            self.program.code[jump] = Inst::Jump(end);
         }
         Ok(())
     }
@@ -298,8 +330,7 @@ impl Compiler {
     ) -> Result<(), PatternError> {
         if let (true, Some(class)) = (self.quick, single(inner)) {
             let apart = follow.is_some_and(|next| next.is_apart(&class.first_bytes()));
-            self.push(Inst::Run(Box::new(Run::new(class, min, max, greedy, !apart, follow))))?;
-            return Ok(());
+            return self.run(Run::new(class, min, max, greedy, !apart, follow));
         }
         let start = first(inner);
         let again = (!start.nullable).then_some(start.bytes);
@@ -313,28 +344,28 @@ impl Compiler {
             Some(max) => {
                 let mut splits = Vec::new();
                 for _ in min..max {
-                    splits.push((self.split()?, self.code.len()));
+                    splits.push((self.split()?, self.program.code.len()));
                     self.node(inner, after_round)?;
                 }
-                let end = self.code.len();
+                let end = self.program.code.len();
                 for (split, body) in splits {
                     self.set_loop(split, (body, again), (end, follow), greedy);
                 }
             }
             None => {
                 let split = self.split()?;
-                let body = self.code.len();
-                let register = self.registers;
+                let body = self.program.code.len();
+                let register = self.program.registers;
                 if start.nullable {
-                    self.registers += 1;
+                    self.program.registers += 1;
                     self.push(Inst::RoundStart(register))?;
                 }
                 self.node(inner, after_round)?;
                 let round_end = if start.nullable { Some(self.push(Inst::Jump(0))?) } else { None };
                 self.push(Inst::Jump(split))?;
-                let exit = self.code.len();
+                let exit = self.program.code.len();
                 if let Some(round_end) = round_end {
-                    self.code[round_end] = Inst::RoundEnd { register, exit };
+                    self.program.code[round_end] = Inst::RoundEnd { register, exit };
                 }
                 self.set_loop(split, (body, again), (exit, follow), greedy);
             }
@@ -345,6 +376,15 @@ impl Compiler {
     fn set_loop(&mut self, split: usize, body: (usize, Follow), exit: (usize, Follow), greedy: bool) {
         if greedy { self.set_split(split, body, exit) } else { self.set_split(split, exit, body) }
     }
+}
+
+/// The one of `all` that is the same.
+fn shared<T: PartialEq>(all: &mut Vec<Arc<T>>, one: T) -> Arc<T> {
+    if let Some(have) = all.iter().find(|have| ***have == one) {
+        return Arc::clone(have);
+    }
+    all.push(Arc::new(one));
+    Arc::clone(&all[all.len() - 1])
 }
 
 fn either(left: Follow, right: Follow) -> Follow {

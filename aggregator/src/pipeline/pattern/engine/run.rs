@@ -23,6 +23,12 @@ impl Run<'_> {
         }
     }
 
+    /// Whether a byte of the program's set of this number comes next; the first set is there always.
+    #[inline]
+    fn is_begun(&self, set: u32, at: usize) -> bool {
+        set == 0 || self.bytes.get(at).is_some_and(|byte| self.program.sets[set as usize].has(*byte))
+    }
+
     /// Runs from `pc` at `at` until it matches. The outer option is none when the steps are used up.
     pub(super) fn go(&mut self, pc: usize, at: usize) -> Option<Option<usize>> {
         let base = self.cache.stack.len();
@@ -65,17 +71,18 @@ impl Run<'_> {
                     pc += 1;
                 }
                 Inst::Jump(to) => pc = *to,
-                Inst::Split { first, second, first_bytes, second_bytes, choice } => {
-                    if self.remember && self.seen(*choice, at) {
+                Inst::Split { first, second, first_set, second_set, choice } => {
+                    if self.remember && self.seen(*choice as usize, at) {
                         fails = true;
                     } else {
-                        match (self.may(first_bytes.as_deref(), at), self.may(second_bytes.as_deref(), at)) {
+                        let (first, second) = (*first as usize, *second as usize);
+                        match (self.is_begun(*first_set, at), self.is_begun(*second_set, at)) {
                             (true, true) => {
-                                self.cache.stack.push(Frame::Go { pc: *second, at });
-                                pc = *first;
+                                self.cache.stack.push(Frame::Go { pc: second, at });
+                                pc = first;
                             }
-                            (true, false) => pc = *first,
-                            (false, true) => pc = *second,
+                            (true, false) => pc = first,
+                            (false, true) => pc = second,
                             (false, false) => fails = true,
                         }
                     }
@@ -111,7 +118,7 @@ impl Run<'_> {
                     }
                 }
                 Inst::Look { after, negate, behind, next } => {
-                    let found = self.may(next.as_deref(), at) && self.look(pc + 1, at, *behind, *negate)?;
+                    let found = self.is_begun(*next, at) && self.look(pc + 1, at, *behind, *negate)?;
                     if found != *negate {
                         pc = *after;
                     } else {
@@ -255,7 +262,7 @@ impl Run<'_> {
         was
     }
 
-    fn look(&mut self, pc: usize, at: usize, behind: Option<(usize, usize)>, negate: bool) -> Option<bool> {
+    fn look(&mut self, pc: usize, at: usize, behind: Option<(u8, u8)>, negate: bool) -> Option<bool> {
         let remember = std::mem::replace(&mut self.remember, false);
         let nested = std::mem::replace(&mut self.nested, true);
         let result = self.look_around(pc, at, behind, negate);
@@ -263,7 +270,7 @@ impl Run<'_> {
         result
     }
 
-    fn look_around(&mut self, pc: usize, at: usize, behind: Option<(usize, usize)>, negate: bool) -> Option<bool> {
+    fn look_around(&mut self, pc: usize, at: usize, behind: Option<(u8, u8)>, negate: bool) -> Option<bool> {
         let Some((min, max)) = behind else {
             return self.look_from(pc, at, None, negate);
         };

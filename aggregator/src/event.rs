@@ -226,7 +226,18 @@ impl Event {
 
     /// Makes the top-level field `name` this event's own, if it is shared.
     fn take_over(&mut self, name: &str) {
-        let Some(shared) = self.shared.clone() else { return };
+        let Some(shared) = &self.shared else { return };
+        // Most names are of no shared field: then nobody needs to be counted.
+        if name != "@metadata" && name != "log" {
+            let index = shared.fields.iter().position(|(have, ..)| **have == *name);
+            if let Some(index) = index.filter(|index| self.hidden & 1 << index == 0) {
+                self.hidden |= 1 << index;
+                let (name, value, _) = &shared.fields[index];
+                self.fields.push((name.clone(), value.clone()));
+            }
+            return;
+        }
+        let shared = Arc::clone(shared);
         if name == "@metadata" {
             if self.hidden & METADATA_BIT == 0 {
                 self.hidden |= METADATA_BIT;
@@ -243,25 +254,17 @@ impl Event {
                     self.metadata.insert(Text::from_static("weir"), Value::Object(weir));
                 }
             }
-        } else if name == "log" {
-            if self.hidden & LOG_BIT == 0 {
-                self.hidden |= LOG_BIT;
-                let mut log = Object::new();
-                log.push(Text::from_static("offset"), Value::Int(i64::try_from(self.log_offset).unwrap_or(i64::MAX)));
-                for (name, value) in shared.log.iter() {
-                    log.push(name.clone(), value.clone());
-                }
-                if let Some(level) = self.log_level.take() {
-                    log.insert(Text::from_static("level"), level);
-                }
-                self.fields.push((Text::from_static("log"), Value::Object(log)));
+        } else if self.hidden & LOG_BIT == 0 {
+            self.hidden |= LOG_BIT;
+            let mut log = Object::new();
+            log.push(Text::from_static("offset"), Value::Int(i64::try_from(self.log_offset).unwrap_or(i64::MAX)));
+            for (name, value) in shared.log.iter() {
+                log.push(name.clone(), value.clone());
             }
-        } else if let Some(index) = shared.fields.iter().position(|(have, ..)| **have == *name)
-            && self.hidden & 1 << index == 0
-        {
-            self.hidden |= 1 << index;
-            let (name, value, _) = &shared.fields[index];
-            self.fields.push((name.clone(), value.clone()));
+            if let Some(level) = self.log_level.take() {
+                log.insert(Text::from_static("level"), level);
+            }
+            self.fields.push((Text::from_static("log"), Value::Object(log)));
         }
     }
 

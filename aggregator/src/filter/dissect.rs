@@ -98,7 +98,7 @@ impl Mapping {
             if spec.is_empty() {
                 signs.push('?');
             }
-            let path = |name: &str| FieldPath::parse(name).map_err(|error| error.to_string());
+            let path = |name: &str| FieldPath::parse(name).map(FieldPath::lasting).map_err(|error| error.to_string());
             let kind = match signs.as_str() {
                 "?" => FieldKind::Skip,
                 // Without a field of that name before it, there is no name to be had.
@@ -126,7 +126,7 @@ impl Mapping {
         let mut joined = Vec::new();
         for (name, mut places) in appended {
             places.sort();
-            let path = FieldPath::parse(&name).map_err(|error| error.to_string())?;
+            let path = FieldPath::parse(&name).map_err(|error| error.to_string())?.lasting();
             joined.push((path, places.into_iter().map(|(_, place)| place).collect::<Vec<_>>()));
         }
         // What is joined is set once, as a whole.

@@ -1,6 +1,6 @@
 //! `prune`: keeps or removes top-level fields by their names or values.
 
-use std::sync::Mutex;
+use std::sync::{LazyLock, Mutex};
 
 use super::{Filter, Outcome, Scratch};
 use crate::event::{Event, FieldPath, KnownNames, Value, ValueRef};
@@ -11,6 +11,9 @@ use crate::pipeline::template::Template;
 
 /// What is removed by name when nothing else is said: names of templates that nothing filled in.
 const BLACKLIST_NAMES: &str = r"%\{[^}]+\}";
+
+/// What rules read that fill nothing in.
+static NOTHING: LazyLock<Event> = LazyLock::new(Event::new);
 
 #[derive(Debug)]
 struct Prune {
@@ -113,16 +116,22 @@ impl Names {
         self.exact.iter().any(|(exact, _)| exact == name)
             || self.others.iter().any(|rule| rule.is_match(name, event))
             // `^` and `$` are the ends of a line: a name of several is matched by one of them.
-            || (name.contains('\n') && self.exact.iter().any(|(_, rule)| rule.is_match(name, event)))
+            || (!self.exact.is_empty() && name.contains('\n') && self.exact.iter().any(|(_, rule)| rule.is_match(name, event)))
     }
 }
 
 impl Prune {
     fn names(&self, event: &mut Event) {
         let fixed = self.keep_names.is_fixed() && self.remove_names.is_fixed();
-        let copy = if fixed { Event::new() } else { event.clone() };
+        let copy;
+        let read: &Event = if fixed {
+            &NOTHING
+        } else {
+            copy = event.clone();
+            &copy
+        };
         let keep = |name: &str| {
-            (self.keep_names.is_empty() || self.keep_names.has(name, &copy)) && !self.remove_names.has(name, &copy)
+            (self.keep_names.is_empty() || self.keep_names.has(name, read)) && !self.remove_names.has(name, read)
         };
         // Where another worker has it, this one does without.
         match self.known.try_lock() {
@@ -132,8 +141,11 @@ impl Prune {
     }
 
     fn values(&self, event: &mut Event, rules: &[(Template, Rule)], keep: bool) {
+        if rules.is_empty() {
+            return;
+        }
         // What is filled in comes from the event as it was before anything was removed.
-        let copy = if self.interpolate && !rules.is_empty() { event.clone() } else { Event::new() };
+        let copy = if self.interpolate { event.clone() } else { Event::new() };
         for (name, rule) in rules {
             let name = if self.interpolate { name.render(&copy) } else { name.as_str().into() };
             let path = FieldPath::of(&[&name]);

@@ -110,10 +110,9 @@ fn square(content: &[u8]) -> Option<Level> {
         }
         let part = &content[from..at];
         // Couchbase's `[ns_server:info,2026-02-03T10:11:12.345Z,…]`.
-        let (part, last) = match memchr::memchr(b',', part) {
-            Some(comma) if before == b':' && part[comma + 1..].first().is_some_and(u8::is_ascii_digit) => {
-                (&part[..comma], true)
-            }
+        let comma = if before == b':' { memchr::memchr(b',', part) } else { None };
+        let (part, last) = match comma {
+            Some(comma) if part[comma + 1..].first().is_some_and(u8::is_ascii_digit) => (&part[..comma], true),
             _ => (part, byte.is_none()),
         };
         if let Some(level) = part_level(part, before, last, numbers) {

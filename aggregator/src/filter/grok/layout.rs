@@ -42,12 +42,37 @@ impl Layout {
         self.roots.iter().all(|(root, _)| event.get(root).is_none())
     }
 
-    /// Sets the fields of an event that has none of them; `found` gives what of `text` a group matched.
-    pub fn put<'t>(&self, event: &mut Event, keep_empty: bool, text: &Text, found: &impl Fn(usize) -> Option<&'t str>) {
+    /// Sets the fields of an event that has none of them.
+    pub fn put<'t>(&self, event: &mut Event, found: &Found<'_, impl Fn(usize) -> Option<&'t str>>) {
         for (root, branch) in &self.roots {
-            if let Some(value) = grow(branch, keep_empty, text, found) {
+            let value = match branch {
+                Branch::Group(index, kind) => found.value(*index, *kind),
+                Branch::Names(names) => grow(names, found).map(Value::Object),
+            };
+            if let Some(value) = value {
                 event.append(root.root().clone(), value);
             }
+        }
+    }
+}
+
+/// What a pattern found in a text.
+pub(super) struct Found<'a, F> {
+    pub text: &'a Text,
+    /// Groups that found nothing become null.
+    pub keep_empty: bool,
+    /// What of the text a group matched.
+    pub part: F,
+}
+
+impl<'t, F: Fn(usize) -> Option<&'t str>> Found<'_, F> {
+    /// What the field of a group becomes; none where it is not set.
+    #[inline]
+    pub fn value(&self, group: usize, kind: Option<Kind>) -> Option<Value> {
+        match (self.part)(group) {
+            Some(part) => Some(value(self.text, part, kind)),
+            None if self.keep_empty => Some(Value::Null),
+            None => None,
         }
     }
 }
@@ -72,30 +97,21 @@ fn add(level: &mut Vec<(Text, Branch)>, names: &[&Text], branch: Branch) -> bool
     }
 }
 
-fn grow<'t>(
-    branch: &Branch,
-    keep_empty: bool,
-    text: &Text,
-    found: &impl Fn(usize) -> Option<&'t str>,
-) -> Option<Value> {
-    match branch {
-        Branch::Group(index, kind) => {
-            let part = found(*index);
-            (part.is_some() || keep_empty).then(|| value(text, part, *kind))
-        }
-        Branch::Names(names) => {
-            let mut object = Object::new();
-            for (name, inner) in names {
-                if let Some(value) = grow(inner, keep_empty, text, found) {
-                    if object.is_empty() {
-                        object.reserve(names.len());
-                    }
-                    object.push(name.clone(), value);
-                }
+fn grow<'t>(names: &[(Text, Branch)], found: &Found<'_, impl Fn(usize) -> Option<&'t str>>) -> Option<Object> {
+    let mut object = Object::new();
+    for (name, branch) in names {
+        let value = match branch {
+            Branch::Group(index, kind) => found.value(*index, *kind),
+            Branch::Names(names) => grow(names, found).map(Value::Object),
+        };
+        if let Some(value) = value {
+            if object.is_empty() {
+                object.reserve(names.len());
             }
-            (!object.is_empty()).then_some(Value::Object(object))
+            object.push(name.clone(), value);
         }
     }
+    (!object.is_empty()).then_some(object)
 }
 
 #[cfg(test)]

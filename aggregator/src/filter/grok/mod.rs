@@ -16,7 +16,7 @@ use crate::pipeline::options::{Ecs, Options, Placed, scalar};
 use crate::pipeline::pattern::Pattern;
 use crate::pipeline::pattern::engine::{Cache, Engine, Verdict};
 use expand::{Capture, Expanded, expand};
-use layout::Layout;
+use layout::{Found, Layout};
 use library::Library;
 
 /// A pattern file larger than this is not one, in bytes.
@@ -206,18 +206,18 @@ impl Grok {
             let verdict = CACHE.with_borrow_mut(|cache| {
                 let verdict = matcher.engine.find(text, 0, cache);
                 if verdict == Verdict::Match {
-                    let found = |index| {
+                    let part = |index| {
                         let (start, end) = cache.capture(index).filter(|(start, end)| start < end)?;
                         Some(&text[start..end])
                     };
+                    let found = Found { text, keep_empty: self.keep_empty, part };
                     match &matcher.layout {
-                        Some(layout) if layout.is_free(event) => layout.put(event, self.keep_empty, text, &found),
+                        Some(layout) if layout.is_free(event) => layout.put(event, &found),
                         _ => {
                             for (index, field) in matcher.captures.iter().enumerate() {
                                 let Some((path, kind)) = field else { continue };
-                                let part = found(index);
-                                if part.is_some() || self.keep_empty {
-                                    self.put(event, path, value(text, part, *kind));
+                                if let Some(value) = found.value(index, *kind) {
+                                    self.put(event, path, value);
                                 }
                             }
                         }
@@ -260,8 +260,8 @@ impl Grok {
 }
 
 /// What a group that matched this part of `text` becomes.
-fn value(text: &Text, part: Option<&str>, kind: Option<Kind>) -> Value {
-    let Some(part) = part else { return Value::Null };
+#[inline]
+fn value(text: &Text, part: &str, kind: Option<Kind>) -> Value {
     let cut = || Value::Text(text.slice_ref(part));
     match kind {
         None => cut(),

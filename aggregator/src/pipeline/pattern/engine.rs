@@ -159,9 +159,13 @@ impl Engine {
             base: from,
         };
         match self.search(&mut run, from) {
-            Verdict::GaveUp => {}
-            verdict => return verdict,
+            Verdict::GaveUp => self.find_remembering(text, from, cache),
+            verdict => verdict,
         }
+    }
+
+    /// The same by the plain program, which makes no choice twice.
+    pub(crate) fn find_remembering(&self, text: &str, from: usize, cache: &mut Cache) -> Verdict {
         let bits = self.safe.choices * (text.len() - from + 1);
         if bits / 8 > MEMORY_BYTES_MAX {
             return Verdict::GaveUp;

@@ -94,10 +94,15 @@ impl EventDecoder {
             b"stderr" => Text::from_static("stderr"),
             other => Text::try_from(Bytes::copy_from_slice(other)).ok()?,
         };
-        let mut fields = SmallVec::new();
-        fields.push((Text::from_static("@timestamp"), Value::Text(cut(parts.time.0, parts.time.1)?)));
-        fields.push((Text::from_static("message"), Value::Text(message)));
-        fields.push((Text::from_static("stream"), Value::Text(stream)));
+        let time = cut(parts.time.0, parts.time.1)?;
+        // As a whole: fields that are appended one by one are moved, and each move waits for the one before.
+        let fields = [
+            (Text::from_static("@timestamp"), Value::Text(time)),
+            (Text::from_static("message"), Value::Text(message)),
+            (Text::from_static("stream"), Value::Text(stream)),
+            (Text::new(), Value::Null),
+        ];
+        let fields = SmallVec::from_buf_and_len(fields, 3);
         Some(Event {
             fields,
             metadata: Object::new(),

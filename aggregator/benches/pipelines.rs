@@ -135,7 +135,7 @@ fn documents(line: fn(u64) -> String) -> Vec<Bytes> {
         let container = n / 64 % 8;
         let end = position + line.len() as u64 + 90;
         let text = format!(
-            r#"{{"@timestamp":"2026-03-01T12:00:{:02}.{:09}Z","message":{},"stream":"stdout","@metadata":{{"weir":{{"start":{position},"end":{end},"source":"00f3a6c2d1e4b{container:02}0"}},"beat":"weir","type":"_doc","version":"0.1.0"}},"log":{{"offset":{position},"file":{{"path":"/var/lib/docker/containers/{container}f66c/{container}f66c-json.log"}}}},"host":{{"name":"node-1"}},"container":{{"id":"{container}f66c","name":"shop_web.{container}.x1y2z3","image":{{"name":"shop/web:1.4"}}}},"service":{{"name":"shop_web"}},"orchestrator":{{"namespace":"shop"}}}}"#,
+            r#"{{"@timestamp":"2026-03-01T12:00:{:02}.{:09}Z","message":{},"stream":"stdout","@metadata":{{"weir":{{"start":{position},"end":{end},"source":"00f3a6c2d1e4b{container:02}0"}},"beat":"weir","parts":1,"type":"_doc","version":"0.1.0"}},"log":{{"offset":{position},"file":{{"path":"/var/lib/docker/containers/{container}f66c/{container}f66c-json.log"}}}},"host":{{"name":"node-1"}},"container":{{"id":"{container}f66c","name":"shop_web.{container}.x1y2z3","image":{{"name":"shop/web:1.4"}}}},"service":{{"name":"shop_web"}},"orchestrator":{{"namespace":"shop"}}}}"#,
             n % 60,
             n * 7919 % 1_000_000_000,
             serde_json::to_string(&line).expect("a string"),

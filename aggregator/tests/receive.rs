@@ -83,7 +83,7 @@ async fn a_shipper_that_sends_events_in_parts_is_offered_to_and_no_other() {
     assert_eq!((other.ack().await, other.offers.is_empty()), (Some(1), true));
 
     let mut client = Client::connect(aggregator.address).await;
-    let asking = document(6, 0, "whole").replace("{\"weir\":{", "{\"weir\":{\"parts\":1,");
+    let asking = document(6, 0, "whole").replace("\"beat\":\"weir\",", "\"beat\":\"weir\",\"parts\":1,");
     client.send(&window(&[asking])).await;
     assert_eq!(client.ack().await, Some(1));
     assert_eq!(client.offers, [1], "it stands before the acknowledgement");

@@ -132,9 +132,10 @@ const BEFORE_MESSAGE: &[u8] = b"\",\"message\":\"";
 /// Between its start and its end.
 const BEFORE_END: &[u8] = b",\"end\":";
 
-/// The first members of an event's metadata, up to the number of its start. `parts` says to an aggregator that this
-/// shipper sends events in parts to one that offers to take them; it stands in every event, so also in a connection's first.
-pub(crate) const EVENT_METADATA: &[u8] = b",\"@metadata\":{\"weir\":{\"parts\":1,\"start\":";
+/// Members of an event's metadata that say who sends it. `parts` says to an aggregator that this shipper sends events in
+/// parts to one that offers to take them; it stands in every event, so also in a connection's first.
+pub(crate) const SENDER: &str =
+    concat!("\"beat\":\"weir\",\"parts\":1,\"type\":\"_doc\",\"version\":\"", env!("CARGO_PKG_VERSION"), "\"");
 
 impl Envelope {
     /// An envelope of these bytes; `open` begins right after the text of the message.

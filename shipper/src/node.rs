@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::batch::{Batch, EVENT_METADATA, Envelope, Event, Flags};
+use crate::batch::{Batch, Envelope, Event, Flags, SENDER};
 use crate::counters::Counters;
 use crate::docker::Metadata;
 use crate::escape::{push_json_string, push_json_text};
@@ -116,7 +116,6 @@ impl Node {
     }
 
     fn envelope(&self, log: Option<&LogReport<'_>>) -> Envelope {
-        let version = env!("CARGO_PKG_VERSION");
         let mut close = b",\"level\":\"warn\"},".to_vec();
         match log {
             Some(log) => {
@@ -130,11 +129,9 @@ impl Node {
             }
         }
         close.extend_from_slice(b",\"event\":{\"dataset\":\"weir.node\"}}");
-        let middle = format!(
-            ",\"source\":\"{:016x}\"}},\"beat\":\"weir\",\"type\":\"_doc\",\"version\":\"{version}\"}},\"log\":{{\"offset\":",
-            self.source
-        );
-        Envelope::new([b"\"", EVENT_METADATA].concat(), middle.into_bytes(), close)
+        let open = b"\",\"@metadata\":{\"weir\":{\"start\":".to_vec();
+        let middle = format!(",\"source\":\"{:016x}\"}},{SENDER}}},\"log\":{{\"offset\":", self.source);
+        Envelope::new(open, middle.into_bytes(), close)
     }
 }
 

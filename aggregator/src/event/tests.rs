@@ -2,7 +2,7 @@
 
 use super::*;
 
-const LINE: &str = r#"{"@timestamp":"2024-05-01T10:00:00.123456789Z","message":"hello \"you\"\té \u00e9","stream":"stdout","@metadata":{"weir":{"start":10,"end":40,"source":"00000000000000ac"},"beat":"weir","type":"_doc","version":"0.1.0"},"log":{"offset":10,"file":{"path":"/x"}},"host":{"name":"n1"},"container":{"id":"c","labels":{"a":"b"}},"service":{"name":"web"}}"#;
+const LINE: &str = r#"{"@timestamp":"2024-05-01T10:00:00.123456789Z","message":"hello \"you\"\té \u00e9","stream":"stdout","@metadata":{"weir":{"start":10,"end":40,"source":"00000000000000ac"},"beat":"weir","parts":1,"type":"_doc","version":"0.1.0"},"log":{"offset":10,"file":{"path":"/x"}},"host":{"name":"n1"},"container":{"id":"c","labels":{"a":"b"}},"service":{"name":"web"}}"#;
 
 fn path(text: &str) -> FieldPath {
     FieldPath::parse(text).unwrap()

@@ -24,11 +24,7 @@ struct Document {
 
 #[derive(Deserialize)]
 struct Metadata {
-    weir: Option<Weir>,
-}
-
-#[derive(Deserialize)]
-struct Weir {
+    beat: Option<String>,
     parts: Option<u32>,
 }
 
@@ -39,8 +35,9 @@ impl Offer {
             return;
         }
         // What is no such document is another program's.
-        let parts = serde_json::from_slice::<Document>(document).ok().and_then(|it| it.metadata?.weir?.parts);
-        *self = if parts == Some(PARTS_VERSION) { Self::Due } else { Self::Over };
+        let metadata = serde_json::from_slice::<Document>(document).ok().and_then(|document| document.metadata);
+        let knows = |it: &Metadata| it.beat.as_deref() == Some("weir") && it.parts == Some(PARTS_VERSION);
+        *self = if metadata.as_ref().is_some_and(knows) { Self::Due } else { Self::Over };
     }
 
     /// The frame to send now, if there is one.
@@ -60,18 +57,18 @@ mod tests {
     #[test]
     fn only_a_connection_whose_first_event_asks_for_it_gets_the_offer_and_only_once() {
         for (first, due) in [
-            (r#"{"@metadata":{"weir":{"parts":1,"start":7}}}"#, true),
-            (r#"{"@metadata":{"weir":{"parts":2}}}"#, false),
-            (r#"{"@metadata":{"weir":{"start":7}}}"#, false),
-            (r#"{"@metadata":{"beat":"filebeat"}}"#, false),
-            (r#"{"json":{"@metadata":{"weir":{"parts":1}}}}"#, false),
-            (r#"{"message":"\"@metadata\":{\"weir\":{\"parts\":1,"}"#, false),
+            (r#"{"@metadata":{"weir":{"start":7},"beat":"weir","parts":1}}"#, true),
+            (r#"{"@metadata":{"beat":"weir","parts":2}}"#, false),
+            (r#"{"@metadata":{"beat":"weir"}}"#, false),
+            (r#"{"@metadata":{"beat":"filebeat","parts":1}}"#, false),
+            (r#"{"json":{"@metadata":{"beat":"weir","parts":1}}}"#, false),
+            (r#"{"message":"\"@metadata\":{\"beat\":\"weir\",\"parts\":1}"}"#, false),
             ("no document", false),
         ] {
             let mut offer = Offer::default();
             assert!(offer.take().is_empty(), "nothing is known yet");
             offer.look(first.as_bytes());
-            offer.look(br#"{"@metadata":{"weir":{"parts":1}}}"#);
+            offer.look(br#"{"@metadata":{"beat":"weir","parts":1}}"#);
             assert_eq!(offer.take() == encode_offer(), due, "{first}");
             assert!(offer.take().is_empty(), "it is made once");
         }

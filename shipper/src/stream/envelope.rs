@@ -1,6 +1,6 @@
 //! The bytes around every message of a log: built when something about it becomes known, copied with every line.
 
-use crate::batch::{EVENT_METADATA, Envelope};
+use crate::batch::{Envelope, SENDER};
 use crate::cri::Pod;
 use crate::docker::Metadata;
 use crate::escape::push_json_string;
@@ -42,17 +42,13 @@ impl Stream {
             if (self.kind == Kind::Docker || self.cri) && !name.is_empty() {
                 open.extend_from_slice(format!(",\"stream\":\"{name}\"").as_bytes());
             }
-            open.extend_from_slice(EVENT_METADATA);
+            open.extend_from_slice(b",\"@metadata\":{\"weir\":{\"start\":");
             let mut middle = format!(",\"source\":\"{:016x}\"", self.id | index).into_bytes();
             if let Some(pipeline) = pipeline {
                 middle.extend_from_slice(b",\"pipeline\":");
                 push_json_string(pipeline.as_bytes(), &mut middle);
             }
-            let version = env!("CARGO_PKG_VERSION");
-            middle.extend_from_slice(
-                format!("}},\"beat\":\"weir\",\"type\":\"_doc\",\"version\":\"{version}\"}},\"log\":{{\"offset\":")
-                    .as_bytes(),
-            );
+            middle.extend_from_slice(format!("}},{SENDER}}},\"log\":{{\"offset\":").as_bytes());
             self.envelopes[index as usize] = Envelope::new(open, middle, close.clone());
         }
     }

@@ -24,6 +24,19 @@ fn both() -> [Event; 2] {
 }
 
 #[test]
+fn the_quick_way_takes_an_event_as_the_shipper_writes_it() {
+    let text = include_str!("../../../common/lumberjack/tests/event.json").trim_end();
+    let mut decoder = EventDecoder::new();
+    for n in 0..3 {
+        let event = decoder.decode(Bytes::from(text.replace("1234", &(1234 + n).to_string())));
+        assert!(event.shared.is_some(), "the shipper's shape is another one now");
+        let plain = Event::from_json(Bytes::from(text)).unwrap();
+        assert_eq!(event.get(&path("[container][name]")), plain.get(&path("[container][name]")));
+        assert_eq!(event.get(&path("[@metadata][weir][pipeline]")), plain.get(&path("[@metadata][weir][pipeline]")));
+    }
+}
+
+#[test]
 fn both_ways_show_the_same() {
     let [quick, plain] = both();
     assert_eq!(json(&quick), json(&plain));

@@ -53,3 +53,64 @@ impl Stream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::{Batch, Event, Flags};
+    use crate::docker::Metadata;
+    use crate::multiline::Grouping;
+    use crate::stream::Format;
+    use weir_lumberjack::{Decoder, Item, Limits};
+
+    /// An event as it is on the wire, which the aggregator's tests read too: its quick way depends on the very bytes.
+    const EVENT: &str = include_str!("../../../common/lumberjack/tests/event.json");
+
+    #[test]
+    fn an_event_has_the_bytes_that_the_aggregator_knows() {
+        let rules = Rules {
+            line_bytes_max: 10_000,
+            window_events: 20,
+            window_bytes: 100_000,
+            host_name: "node-1".to_owned(),
+            node: "n".to_owned(),
+            labels: Vec::new(),
+            grouping: Grouping::Off,
+            strip_ansi: false,
+            format: Format::Auto,
+        };
+        let labels = [
+            ("com.docker.stack.namespace", "shop"),
+            ("com.docker.swarm.service.name", "shop_web"),
+            ("weir.pipeline", "nginx"),
+        ];
+        let metadata = Metadata {
+            name: Some("shop_web.1.x1y2z3".to_owned()),
+            image: Some("shop/web:1.4".to_owned()),
+            labels: labels.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        };
+        let live = "/var/lib/docker/containers/f66c/f66c-json.log".into();
+        let mut stream = Stream::new(Kind::Docker, "f66c".to_owned(), live);
+        stream.id = 0xabc;
+        stream.describe(Some(metadata), &rules);
+        let mut batch = Batch::default();
+        let event = Event {
+            time: b"2026-03-01T12:00:00.123456789Z",
+            text: br#"said \"no\""#,
+            start: 1234,
+            end: 1300,
+            offset: 34,
+            flags: Flags::default(),
+        };
+        assert!(batch.push(&event, &stream.envelopes[1]));
+        let mut decoder = Decoder::new(Limits::default());
+        decoder.space().extend_from_slice(batch.window.plain());
+        let mut documents = Vec::new();
+        while let Some(item) = decoder.next().unwrap() {
+            if let Item::Event { document, .. } = item {
+                documents.push(String::from_utf8(document.to_vec()).unwrap());
+            }
+        }
+        assert_eq!(documents, [EVENT.trim_end().replace("0.1.0", env!("CARGO_PKG_VERSION"))]);
+    }
+}

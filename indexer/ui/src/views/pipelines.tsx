@@ -38,7 +38,7 @@ export function Pipelines(): JSX.Element {
   const [trial, setTrial] = useState<Trial>();
   const [chosen, setChosen] = useState(0);
   const [problem, setProblem] = useState('');
-  /** Whether a person has put in lines: then none are taken for them. */
+  /** Whether a person is putting in lines, or has: then none are taken for them, least of all in the middle of a paste. */
   const touched = useRef(false);
 
   useEffect(() => {
@@ -142,7 +142,7 @@ export function Pipelines(): JSX.Element {
           <button type="button" class="button" onClick={() => void recent().then(show, (error: unknown) => setProblem(words(error)))}><Icon name="refresh" />Take recent lines</button>
         </div>
         <label class="hidden" for="lines-to-try">Lines to try, one each</label>
-        <textarea id="lines-to-try" class="code" spellcheck={false} wrap="off" value={text} placeholder="Paste lines here, or take recent ones" onInput={(e) => type(e.currentTarget.value)} />
+        <textarea id="lines-to-try" class="code" spellcheck={false} wrap="off" value={text} placeholder="Paste lines here, or take recent ones" onFocus={() => { touched.current = true; }} onInput={(e) => type(e.currentTarget.value)} />
         {problem && <p class="wrong" role="alert">{problem}</p>}
         {errors.length > 0 && <p class="nothing dim">Once the text has no mistakes, what it does shows here.</p>}
         {ways.length > 0 && (

@@ -124,10 +124,10 @@ function levelCounts(bucket: Bucket): Record<string, number> {
 }
 
 /** Counts over time, by level, by service and by node. */
-export async function overview(index: string, query: Clause, span: Span, bars: number, zone: string, abort?: AbortSignal): Promise<Overview> {
+export async function overview(index: string, query: Clause, span: Span, bars: number, zone: () => string, abort?: AbortSignal): Promise<Overview> {
   const width = barWidth(span, bars);
   const histogram: Clause = { field: '@timestamp', fixed_interval: fixedInterval(width), min_doc_count: 1 };
-  if (width >= 7_200_000) histogram['time_zone'] = zone; // Bars of hours and days begin where people's days begin.
+  if (width >= 7_200_000) histogram['time_zone'] = zone(); // Bars of hours and days begin where people's days begin.
   const answer = await call<Answer>('POST', path(index, '_search'), {
     query, size: 0, track_total_hits: true,
     aggs: {
@@ -211,9 +211,9 @@ export interface Absent {
 }
 
 /** What is not there: dropped by pipelines (the drop ledger) or lost before it could be read (gap records). */
-export async function absent(index: string, ledger: string, filters: Filter[], span: Span, width: number, zone: string, abort?: AbortSignal): Promise<Absent> {
+export async function absent(index: string, ledger: string, filters: Filter[], span: Span, width: number, zone: () => string, abort?: AbortSignal): Promise<Absent> {
   const histogram: Clause = { field: '@timestamp', fixed_interval: fixedInterval(width), min_doc_count: 1 };
-  if (width >= 7_200_000) histogram['time_zone'] = zone;
+  if (width >= 7_200_000) histogram['time_zone'] = zone();
   const sum = { sum: { sum: { field: 'weir.dropped.events' } } };
   const all = { query: '', language: 'kql' as const, filters };
   const [counted, gaps] = await Promise.all([

@@ -8,7 +8,7 @@ import type { Absent, Bar } from '../api/search';
 import { compact, count, plural } from '../lib/format';
 import { type Level, LEVELS, levelOf } from '../lib/levels';
 import { lineTime, shortTime, type Span } from '../lib/time';
-import { counts, found, missing, zone } from '../state/results';
+import { counts, found, missing } from '../state/results';
 import { addFilter, go, isFiltered, screen, toggleFilter } from '../state/screen';
 import { theme, utc } from '../state/settings';
 
@@ -118,7 +118,7 @@ export function Chart(): JSX.Element {
       plot.current?.destroy();
       plot.current = undefined;
     };
-  }, [data, absent, span?.from, span?.to, theme.value, utc.value, zone.value]);
+  }, [data, absent, span?.from, span?.to, theme.value, utc.value]);
 
   const present = LEVELS.filter((l) => sums[l] > 0 || isFiltered('log.level', l));
   const summary = data ? `${plural(data.total, 'line')}: ${present.map((l) => `${l} ${count(sums[l])}`).join(', ')}` : 'Loading';

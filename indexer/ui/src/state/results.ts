@@ -51,8 +51,9 @@ export const retryAt = signal<number | undefined>(undefined);
 
 export const marks = computed<Marks>(() => marksOf(screen.value.query, screen.value.language));
 
-/** The time zone in which days begin, as the indexer wants it. */
-export const zone = computed(() => (utc.value ? 'UTC' : Intl.DateTimeFormat().resolvedOptions().timeZone || 'UTC'));
+/** The time zone in which days begin, as the indexer wants it. Only for those who need it: a browser's first date format takes
+ * 100 ms of a slow processor. */
+export const zone = (): string => (utc.peek() ? 'UTC' : Intl.DateTimeFormat().resolvedOptions().timeZone || 'UTC');
 
 /** Grows whenever the same question is asked again. */
 export const asked = signal(0);
@@ -104,7 +105,7 @@ async function search(): Promise<void> {
       generation += 1;
       found.value = { generation, version: 0, span, hits: page.hits, complete: page.hits.length < FIRST_PAGE, took: page.took, timedOut: page.timedOut };
     });
-    const counted = overview(now.index, query, span, bars, zone.peek(), abort.signal).then((all) => {
+    const counted = overview(now.index, query, span, bars, zone, abort.signal).then((all) => {
       counts.value = all;
     });
     await Promise.all([seen, counted, reading]);
@@ -130,7 +131,7 @@ async function look(span: Span, width: number, abort: AbortSignal): Promise<void
     return;
   }
   try {
-    missing.value = await absent(index, LEDGER_INDEX, filters, span, width, zone.peek(), abort);
+    missing.value = await absent(index, LEDGER_INDEX, filters, span, width, zone, abort);
   } catch (error) {
     // The lines themselves are there; the chart only lacks its background.
     if (!isAbort(error)) missing.value = undefined;

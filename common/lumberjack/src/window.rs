@@ -23,9 +23,12 @@ pub struct TooLong(pub usize);
 pub struct Window {
     bytes: Vec<u8>,
     events: u32,
-    templates: u32,
+    /// How long the pieces of each template are together.
+    templates: Vec<usize>,
     /// What they cost together.
     template_bytes: usize,
+    /// How long its documents are as a whole.
+    whole_bytes: usize,
 }
 
 impl Default for Window {
@@ -37,7 +40,8 @@ impl Default for Window {
 impl Window {
     /// An empty window.
     pub fn new() -> Self {
-        let mut window = Self { bytes: Vec::new(), events: 0, templates: 0, template_bytes: 0 };
+        let mut window =
+            Self { bytes: Vec::new(), events: 0, templates: Vec::new(), template_bytes: 0, whole_bytes: 0 };
         window.clear();
         window
     }
@@ -45,8 +49,9 @@ impl Window {
     /// Empties the window and keeps its buffer.
     pub fn clear(&mut self) {
         self.events = 0;
-        self.templates = 0;
+        self.templates.clear();
         self.template_bytes = 0;
+        self.whole_bytes = 0;
         self.bytes.clear();
         self.bytes.extend_from_slice(&[Version::V2.byte(), WINDOW, 0, 0, 0, 0]);
     }
@@ -78,12 +83,13 @@ impl Window {
         self.template_bytes += cost(length);
         // The limit is far below 4 GiB.
         self.bytes[body - 4..body].copy_from_slice(&(length as u32).to_be_bytes());
-        self.templates += 1;
-        Some(self.templates - 1)
+        self.templates.push(pieces.iter().map(|piece| piece.len()).sum());
+        // Each costs some bytes of a megabyte.
+        Some(self.templates.len() as u32 - 1)
     }
 
-    /// Puts in an event by the values that stand between the pieces of a template of this window, one fewer than pieces.
-    /// Answers its sequence number.
+    /// Puts in an event by the values that stand between the pieces of a template of this window, one fewer than pieces
+    /// (another number is a mistake that [`Window::whole`] and every reader refuse). Answers its sequence number.
     ///
     /// # Errors
     /// [`TooLong`] when that is more than the protocol's length can say. The event is not in the window then.
@@ -104,6 +110,8 @@ impl Window {
         };
         self.bytes[body - 4..body].copy_from_slice(&length.to_be_bytes());
         self.events += 1;
+        let pieces = self.templates.get(template as usize).copied().unwrap_or_default();
+        self.whole_bytes += pieces + values.iter().map(|value| value.len()).sum::<usize>();
         Ok(self.events)
     }
 
@@ -111,6 +119,9 @@ impl Window {
     ///
     /// # Errors
     /// [`TooLong`] when a document is longer than the protocol's length can say.
+    ///
+    /// # Panics
+    /// When [`Window::parts`] was given too many or too few values: what else it holds it has written itself.
     pub fn whole(&self, out: &mut Self) -> Result<(), TooLong> {
         out.clear();
         let mut templates = Templates::default();
@@ -150,6 +161,11 @@ impl Window {
     /// Bytes of the window as it is, not compressed.
     pub fn bytes(&self) -> usize {
         self.bytes.len()
+    }
+
+    /// Bytes of its documents as a whole, however they are in it: what [`Window::whole`], or its reader, makes of it.
+    pub fn whole_bytes(&self) -> usize {
+        self.whole_bytes
     }
 
     /// The window as frames, not compressed, ready to be sent.
@@ -213,6 +229,7 @@ impl EventSlot<'_> {
         }
         self.window.bytes[document - 4..document].copy_from_slice(&length.to_be_bytes());
         self.window.events += 1;
+        self.window.whole_bytes += bytes;
         self.committed = true;
         Ok(self.window.events)
     }

@@ -266,6 +266,8 @@ fn events_in_parts_are_the_documents_that_they_stand_for() {
         let mut whole = self::window(&["left from before"]);
         window.whole(&mut whole).unwrap();
         assert_eq!(whole.events() as usize, events);
+        let bytes: usize = expected.iter().map(String::len).sum();
+        assert_eq!((window.whole_bytes(), whole.whole_bytes()), (bytes, bytes));
         assert!(!whole.plain().windows(2).any(|two| two == b"2P" || two == b"2T"), "only what every reader knows");
         streams.push(whole.plain().to_vec());
         for stream in streams {

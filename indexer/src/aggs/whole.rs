@@ -39,9 +39,10 @@ fn add(aggs: &[Agg], mapping: &Mapping, name: &mut String) -> bool {
     })
 }
 
-/// Whether what stands for no value is the same at any time.
+/// Whether what is counted is the same at any time, and in whatever index the segment is: a restored one may have another
+/// name, and fields such as `_index` say it.
 fn is_timeless(source: &Source) -> bool {
-    !matches!(&source.missing, Some(Value::String(text)) if text.contains("now"))
+    !source.field.starts_with('_') && !matches!(&source.missing, Some(Value::String(text)) if text.contains("now"))
 }
 
 #[cfg(test)]
@@ -69,6 +70,7 @@ mod tests {
             (json!({"date_range": {"field": "d", "ranges": [{"from": "now-1h"}]}}), false),
             (json!({"filter": {"range": {"d": {"gte": "now-1h"}}}}), false),
             (json!({"top_hits": {}}), false),
+            (json!({"terms": {"field": "_index"}}), false),
         ] {
             assert_eq!(name(json!({"x": beneath})).is_some(), timeless, "{beneath}");
             let mut outer = terms.clone();

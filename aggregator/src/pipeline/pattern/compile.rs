@@ -7,8 +7,9 @@ use super::class::{Bytes, Class, Scan, Table};
 use super::facts::{first, is_of_one_way, shared_start, single, width};
 use super::syntax::{Node, Place};
 
-/// Instructions an expression may be compiled to; counted repetitions multiply. About 80 bytes each.
+/// Instructions an expression may be compiled to; counted repetitions multiply. 24 bytes each.
 const INSTRUCTIONS_MAX: usize = 60_000;
+const _: () = assert!(size_of::<Inst>() == 24);
 /// Characters that a look back may go.
 const BEHIND_MAX: usize = u8::MAX as usize;
 

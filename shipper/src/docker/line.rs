@@ -17,6 +17,12 @@ const TIME_BYTES_MAX: usize = 40;
 /// `2024-05-01T12:00:00.000000001Z`.
 const TIME_BYTES_USUAL: usize = 30;
 
+/// Bytes that are looked at together.
+const LOOK_BYTES: usize = 128;
+
+/// Bytes of a register that every processor has.
+const REGISTER_BYTES: usize = 16;
+
 /// Which of a container's two outputs a line came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Output {
@@ -42,11 +48,15 @@ pub(crate) struct Line<'a> {
 /// Whether every line of `chunk` may be copied without a closer look: valid UTF-8, no control characters but line
 /// ends, no escaped surrogates (which could stand alone).
 pub(crate) fn is_clean(chunk: &[u8]) -> bool {
-    // Counted in blocks whose counts fit a byte: the compiler makes wide additions of it.
-    let strange = |block: &[u8]| block.iter().map(|&byte| u8::from(byte < 0x20 && byte != b'\n')).sum::<u8>();
+    // In blocks of which the compiler makes wide operations; bytes past ASCII have the high bit.
+    let look = |(strange, high), &byte: &u8| (strange | u8::from((byte < 0x20) & (byte != b'\n')), high | byte);
+    let (strange, high) = chunk.chunks(LOOK_BYTES).fold((0, 0), |(strange, high), block| {
+        let (here, bits) = block.iter().fold((0_u8, 0_u8), look);
+        (strange | here, high | bits)
+    });
     let surrogate = || memmem::find(chunk, b"\\ud").is_some() || memmem::find(chunk, b"\\uD").is_some();
-    chunk.chunks(128).all(|block| strange(block) == 0)
-        && (chunk.is_ascii() || std::str::from_utf8(chunk).is_ok())
+    strange == 0
+        && (high < 0x80 || std::str::from_utf8(chunk).is_ok())
         && (memmem::find(chunk, b"\\u").is_none() || !surrogate())
 }
 
@@ -159,7 +169,23 @@ fn has_only_simple_escapes(text: &[u8]) -> bool {
         u8::from(((before == b'\\') & !simple) | ((before != b'\\') & (byte == b'"')))
     };
     let after = text.get(1..).unwrap_or_default();
-    text.iter().zip(after).fold(0, |any, (&before, &byte)| any | strange(before, byte)) == 0
+    let before = &text[..after.len()];
+    // Whole registers, lane by lane. The last one looks at some bytes again, which costs less than one after the other.
+    let (Some(last_before), Some(last)) = (before.last_chunk::<REGISTER_BYTES>(), after.last_chunk::<REGISTER_BYTES>())
+    else {
+        return before.iter().zip(after).all(|(&before, &byte)| strange(before, byte) == 0);
+    };
+    let look = |mut found: [u8; REGISTER_BYTES], befores: &[u8; REGISTER_BYTES], bytes: &[u8; REGISTER_BYTES]| {
+        for (lane, found) in found.iter_mut().enumerate() {
+            *found |= strange(befores[lane], bytes[lane]);
+        }
+        found
+    };
+    let mut found = look([0; REGISTER_BYTES], last_before, last);
+    for (befores, bytes) in before.as_chunks().0.iter().zip(after.as_chunks().0) {
+        found = look(found, befores, bytes);
+    }
+    found == [0; REGISTER_BYTES]
 }
 
 /// Cheap check that a time can be copied into a document: digits and the signs of RFC 3339.
@@ -170,9 +196,19 @@ pub(crate) fn is_time(time: &[u8]) -> bool {
         let within = byte.wrapping_sub(b'+') <= b':' - b'+' && byte != b',' && byte != b'/';
         u8::from(!(within || byte == b'T' || byte == b'Z'))
     };
-    (20..=TIME_BYTES_MAX).contains(&time.len())
-        && time[0].is_ascii_digit()
-        && time.iter().map(|&byte| strange(byte)).sum::<u8>() == 0
+    if !(20..=TIME_BYTES_MAX).contains(&time.len()) || !time[0].is_ascii_digit() {
+        return false;
+    }
+    let (Some(first), Some(last)) = (time.first_chunk::<REGISTER_BYTES>(), time.last_chunk::<REGISTER_BYTES>()) else {
+        return false;
+    };
+    let mut found = [0; REGISTER_BYTES];
+    for (lane, found) in found.iter_mut().enumerate() {
+        *found = strange(first[lane]) | strange(last[lane]);
+    }
+    // Nothing is between them in times of the usual length.
+    let between = time.get(REGISTER_BYTES..time.len() - REGISTER_BYTES).unwrap_or_default();
+    found == [0; REGISTER_BYTES] && between.iter().all(|&byte| strange(byte) == 0)
 }
 
 #[derive(Deserialize)]
@@ -307,6 +343,23 @@ mod tests {
             }
         }
         assert!(both > 1000 && exact > both, "{both} of {exact}");
+    }
+
+    #[test]
+    fn a_strange_byte_is_found_wherever_it_stands_in_a_time() {
+        let longest = b"2017-11-09T13:27:36.277747246+02:00:0000";
+        assert_eq!(longest.len(), TIME_BYTES_MAX);
+        for length in 20..=TIME_BYTES_MAX {
+            assert!(is_time(&longest[..length]), "{length}");
+            for at in 0..length {
+                for strange in *b"x\" ,/;\x00\xff" {
+                    let mut time = longest[..length].to_vec();
+                    time[at] = strange;
+                    assert!(!is_time(&time), "{}", String::from_utf8_lossy(&time));
+                }
+            }
+        }
+        assert!(!is_time(&longest[..19]) && !is_time(&[&longest[..], b"0"].concat()));
     }
 
     #[test]

@@ -30,7 +30,20 @@ pub(super) struct Piece<'a> {
 
 /// How long after `last` a line came, by the driver's clock. A clock that went back counts as no time.
 pub(super) fn gap(last: &[u8], time: &[u8]) -> Duration {
-    Duration::from_nanos(u64::try_from(parse_ns(time) - parse_ns(last)).unwrap_or(0))
+    let nanos = within_a_second(last, time).unwrap_or_else(|| parse_ns(time) - parse_ns(last));
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(0))
+}
+
+/// Nanoseconds between two times of the same second in Docker's form, `2024-05-01T12:00:00.000000001Z`: so are most
+/// neighbours, and their days need not be worked out. `None` for all others.
+fn within_a_second(last: &[u8], time: &[u8]) -> Option<i64> {
+    const SECOND: usize = "2024-05-01T12:00:00.".len();
+    let nanos = |time: &[u8]| {
+        let digits = time.get(SECOND..)?.strip_suffix(b"Z")?;
+        let number = |nanos: i64, digit: &u8| digit.is_ascii_digit().then(|| nanos * 10 + i64::from(digit - b'0'));
+        (digits.len() == 9).then(|| digits.iter().try_fold(0, number))?
+    };
+    (last.get(..SECOND)? == time.get(..SECOND)?).then_some(nanos(time)? - nanos(last)?)
 }
 
 /// An event that may go on: a line whose end has not come yet, or lines that others may belong to.
@@ -124,5 +137,34 @@ impl Pending {
         self.last_time.extend_from_slice(piece.time);
         self.end = piece.end;
         self.since = Some(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_of_one_second_are_apart_as_far_as_their_fractions() {
+        let second = "2024-05-01T12:00:00.";
+        let time = |fraction: &str| format!("{second}{fraction}");
+        for (last, next) in [
+            (time("000000001Z"), time("500000001Z")),
+            (time("999999999Z"), time("000000000Z")),
+            (time("25Z"), time("5Z")),
+            (time("250000000+02:00"), time("500000000Z")),
+            ("2024-05-01T12:00:00Z".to_owned(), time("5Z")),
+            (time("900000000Z"), "2024-05-01T12:00:01.100000000Z".to_owned()),
+        ] {
+            let slow = parse_ns(next.as_bytes()) - parse_ns(last.as_bytes());
+            let quick = within_a_second(last.as_bytes(), next.as_bytes());
+            assert_eq!(
+                quick.is_some(),
+                last.starts_with(second) && last.len() == 30 && next.starts_with(second) && next.len() == 30
+            );
+            assert!(quick.is_none_or(|quick| quick == slow), "{last} {next}");
+            let wanted = Duration::from_nanos(u64::try_from(slow).unwrap_or(0));
+            assert_eq!(gap(last.as_bytes(), next.as_bytes()), wanted, "{last} {next}");
+        }
     }
 }

@@ -65,10 +65,10 @@ pub const ROUTING: &str = "_routing";
 pub const NO_MESSAGE: &str = "!message";
 
 /// Uncompressed bytes of a block of the document store: larger blocks compress better, and a hit costs the
-/// decompression of one.
-const STORE_BLOCK_BYTES: usize = 64 * 1024;
-/// zstd level of the document store: 3 is hardly smaller than 1 on log lines, and costs more.
-const STORE_ZSTD_LEVEL: i32 = 1;
+/// decompression of one. Blocks of 64 KB are 7 % smaller, and cost each hit 30 µs more.
+const STORE_BLOCK_BYTES: usize = 32 * 1024;
+/// zstd level of the document store: 3 takes back half of what the smaller blocks cost, for 0.1 µs a line more than 1.
+const STORE_ZSTD_LEVEL: i32 = 3;
 
 /// Handles of the fields of [`schema`].
 #[derive(Clone, Copy, Debug)]

@@ -69,9 +69,20 @@ pub struct WordStream<'a> {
     token: &'a mut Token,
 }
 
+/// Where a word is in the text.
+#[derive(Clone, Copy)]
+struct Place {
+    from: usize,
+    end: usize,
+    /// Whether it has, or ends at, characters outside ASCII: the token's text is made already, since its end is known by then.
+    wide: bool,
+    /// Whether it has capital letters of ASCII.
+    capitals: bool,
+}
+
 impl WordStream<'_> {
     /// A word that has characters outside ASCII, begun at `from`; `self.at` stands at or before its first such character.
-    fn wide_word(&mut self, from: usize) -> bool {
+    fn wide_word(&mut self, from: usize) -> Option<Place> {
         self.token.text.clear();
         let mut end = from;
         for c in self.text[from..].chars() {
@@ -81,18 +92,11 @@ impl WordStream<'_> {
             end += c.len_utf8();
             self.token.text.extend(c.to_lowercase());
         }
-        if end == from {
-            return false;
-        }
-        self.token.offset_from = from;
-        self.token.offset_to = end;
-        self.at = end;
-        true
+        (end > from).then_some(Place { from, end, wide: true, capitals: false })
     }
-}
 
-impl TokenStream for WordStream<'_> {
-    fn advance(&mut self) -> bool {
+    /// The next word, of which only the position is set in the token yet.
+    fn find(&mut self) -> Option<Place> {
         let bytes = self.text.as_bytes();
         loop {
             // To the first byte of a word.
@@ -102,35 +106,59 @@ impl TokenStream for WordStream<'_> {
             }
             if from == bytes.len() {
                 self.at = from;
-                return false;
+                return None;
             }
             let mut end = from;
+            let mut capitals = false;
             let limit = bytes.len().min(from + WORD_BYTES_MAX);
             while end < limit {
                 let class = ASCII[bytes[end] as usize];
                 if class == 0 || class == WIDE {
                     break;
                 }
+                capitals |= class != bytes[end];
                 end += 1;
             }
-            if end < bytes.len() && ASCII[bytes[end] as usize] == WIDE && end < limit {
-                if !self.wide_word(from) {
+            let place = if end < limit && ASCII[bytes[end] as usize] == WIDE {
+                let Some(place) = self.wide_word(from) else {
                     // Punctuation outside ASCII: step over it.
                     self.at = from + self.text[from..].chars().next().map_or(1, char::len_utf8);
                     continue;
-                }
+                };
+                place
             } else {
-                let word = &self.text[from..end];
-                self.token.text.clear();
-                self.token.text.push_str(word);
-                self.token.text.make_ascii_lowercase();
-                self.token.offset_from = from;
-                self.token.offset_to = end;
-                self.at = end;
-            }
+                Place { from, end, wide: false, capitals }
+            };
+            self.at = place.end;
             self.token.position = self.token.position.wrapping_add(1);
-            return true;
+            return Some(place);
         }
+    }
+
+    /// Whether a word is likely to be unique.
+    fn is_unique(&self, place: Place) -> bool {
+        is_unique(&self.text[place.from..place.end])
+    }
+
+    /// Makes the word that was found last the token.
+    fn take(&mut self, place: Place) {
+        self.token.offset_from = place.from;
+        self.token.offset_to = place.end;
+        if !place.wide {
+            self.token.text.clear();
+            self.token.text.push_str(&self.text[place.from..place.end]);
+            if place.capitals {
+                self.token.text.make_ascii_lowercase();
+            }
+        }
+    }
+}
+
+impl TokenStream for WordStream<'_> {
+    fn advance(&mut self) -> bool {
+        let Some(place) = self.find() else { return false };
+        self.take(place);
+        true
     }
 
     fn token(&self) -> &Token {
@@ -150,13 +178,13 @@ const UNIQUE_DIGITS_MIN: usize = 6;
 /// The same for hexadecimal words, which have a letter and a digit at least.
 const UNIQUE_HEX_MIN: usize = 4;
 
-/// Whether a word in lower case is likely to be unique: a hexadecimal or a long decimal number.
+/// Whether a word, in whatever case, is likely to be unique: a hexadecimal or a long decimal number.
 pub fn is_unique(word: &str) -> bool {
     let (mut digits, mut others) = (0, 0);
     for byte in word.bytes() {
         match byte {
             b'0'..=b'9' => digits += 1,
-            b'a'..=b'f' => others += 1,
+            b'a'..=b'f' | b'A'..=b'F' => others += 1,
             _ => return false,
         }
     }
@@ -217,17 +245,17 @@ impl Tokenizer for StandIns {
 
 impl TokenStream for LineStream<'_> {
     fn advance(&mut self) -> bool {
-        while self.words.advance() {
-            let unique = is_unique(&self.words.token.text);
-            match &mut self.stand_in {
-                None if !unique => return true,
-                Some(made) if unique => {
-                    stand_in(&self.words.token.text, made);
-                    std::mem::swap(&mut self.words.token.text, made);
-                    return true;
-                }
-                _ => {}
+        while let Some(place) = self.words.find() {
+            let unique = self.words.is_unique(place);
+            if unique != self.stand_in.is_some() {
+                continue;
             }
+            self.words.take(place);
+            if let Some(made) = &mut self.stand_in {
+                stand_in(&self.words.token.text, made);
+                std::mem::swap(&mut self.words.token.text, made);
+            }
+            return true;
         }
         false
     }
@@ -281,6 +309,8 @@ mod tests {
         let mut found = all(&mut plain.token_stream(line));
         assert_eq!(found.pop(), Some((7, "58".to_owned())));
         assert_eq!(found[..2], [(0, "id".to_owned()), (3, "from".to_owned())]);
+        let found = all(&mut stand_ins.token_stream("…0A0b… größe1"));
+        assert_eq!(found.len(), 1, "a word may end at a character outside ASCII");
         // Written down because they are in index files.
         let found = all(&mut stand_ins.token_stream(line));
         assert_eq!(found, [(1, "Q[B".to_owned()), (2, "XBO".to_owned())]);

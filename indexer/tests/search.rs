@@ -409,12 +409,18 @@ fn histograms_of_everything_count_as_those_that_look_at_each_document() {
         json!({"fixed_interval": "1500ms"}),
         json!({"fixed_interval": "1h", "time_zone": "+05:30"}),
         json!({"calendar_interval": "hour", "time_zone": "Europe/Berlin"}),
+        // Of two blocks of documents of a segment one is in a single step, one is not.
+        json!({"fixed_interval": "3h"}),
+        json!({"fixed_interval": "12h", "offset": "-1h"}),
     ];
     let ranges = [
         json!({"match_all": {}}),
         json!({"range": {"@timestamp": {"gte": "2026-11-20T05:00:00Z", "lt": "2026-11-21T00:00:00Z"}}}),
         // Takes some segments whole, and of one a part.
         json!({"range": {"@timestamp": {"gte": "2026-11-20T05:30:10Z", "lt": "2026-11-21T00:00:00Z"}}}),
+        json!({"match": {"message": "line"}}),
+        json!({"range": {"n": {"gte": 10, "lt": 805}}}),
+        json!({"bool": {"must_not": {"range": {"n": {"gte": 100, "lt": 500}}}}}),
     ];
     let compare = |total: u64| {
         for (step, range) in steps.iter().flat_map(|step| ranges.iter().map(move |range| (step, range))) {

@@ -1,13 +1,14 @@
 //! What was counted of whole segments, whose files never change, and is kept for the next search: how many documents have a
-//! date in each second or minute, of which histograms of any step are made, and the parts of aggregations as they were
-//! asked for. A page that is looked at again counts the newest segments only.
+//! date in each second or minute, of which histograms of any step are made, between which dates each block of documents
+//! lies, and the parts of aggregations as they were asked for. A page that is looked at again counts the newest segments
+//! only, and documents that come in the order of time are counted by the block.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tantivy::SegmentReader;
 use tantivy::columnar::{Cardinality, Column, MonotonicallyMappableToU64};
 use tantivy::index::SegmentId;
+use tantivy::{DocId, SegmentReader};
 
 use crate::aggs::partial::Partial;
 
@@ -15,7 +16,9 @@ use crate::aggs::partial::Partial;
 const GRAINS: [i64; 2] = [60_000_000_000, 1_000_000_000];
 /// Places of a table at most: 18 hours by the second, 45 days by the minute. A larger one would cost more than it saves.
 const PLACES_MAX: i64 = 65_536;
-/// Bytes of all tables, and of all parts. Beyond it they are forgotten, and made anew when they are asked for.
+/// Documents of a block: few enough to lie in one step of a histogram mostly, and 64 KB for a million documents.
+pub const BLOCK_DOCS: u32 = 256;
+/// Bytes of all tables, of all blocks, and of all parts. Beyond it they are forgotten, and made anew when they are asked for.
 const BYTES_MAX: usize = 4 * 1024 * 1024;
 /// About what a table, or the parts of a segment, take beside what they hold.
 const TABLE_BYTES: usize = 160;
@@ -31,6 +34,9 @@ pub struct Table {
     first: i64,
     counts: Vec<u32>,
 }
+
+/// The smallest and the largest date, in nanoseconds, of each block of documents of a segment.
+pub type Blocks = Vec<(i64, i64)>;
 
 /// Files of a segment never change, and every deletion makes it have fewer documents.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -48,6 +54,7 @@ type Of = (SegmentId, u32, Arc<str>);
 #[derive(Debug, Default)]
 pub struct Summaries {
     tables: Mutex<Kept<Which, Table>>,
+    blocks: Mutex<Kept<(SegmentId, String), Blocks>>,
     parts: Mutex<Kept<Of, Vec<Partial>>>,
 }
 
@@ -121,6 +128,42 @@ impl Summaries {
         let bytes = TABLE_BYTES + places as usize * size_of::<u32>();
         locked(&self.tables).keep(which, Arc::clone(&table), bytes);
         Some(table)
+    }
+
+    /// Between which dates each block of [`BLOCK_DOCS`] documents of a column lies, if that is kept, or is to be found out
+    /// now. `None` also where not every document has one date.
+    pub fn blocks(
+        &self,
+        reader: &SegmentReader,
+        name: &str,
+        column: &Column<u64>,
+        find_out: bool,
+    ) -> Option<Arc<Blocks>> {
+        if column.get_cardinality() != Cardinality::Full {
+            return None;
+        }
+        let which = (reader.segment_id(), name.to_owned());
+        if let Some(blocks) = locked(&self.blocks).all.get(&which) {
+            return Some(Arc::clone(blocks));
+        }
+        if !find_out {
+            return None;
+        }
+        let mut values = [0; BLOCK_DOCS as usize];
+        let ends = |from: DocId| {
+            let values = &mut values[..BLOCK_DOCS.min(reader.max_doc() - from) as usize];
+            column.values.get_range(u64::from(from), values);
+            let (mut first, mut last) = (u64::MAX, 0);
+            for raw in values {
+                first = first.min(*raw);
+                last = last.max(*raw);
+            }
+            (i64::from_u64(first), i64::from_u64(last))
+        };
+        let blocks: Arc<Blocks> = Arc::new((0..reader.max_doc()).step_by(BLOCK_DOCS as usize).map(ends).collect());
+        let bytes = TABLE_BYTES + blocks.len() * size_of::<(i64, i64)>();
+        locked(&self.blocks).keep(which, Arc::clone(&blocks), bytes);
+        Some(blocks)
     }
 
     /// The parts that aggregations of this name (see [`crate::aggs::whole`]) have for the whole of a segment, if they are

@@ -13,7 +13,7 @@ use crate::query::Refusal;
 use crate::query::plan::pattern;
 use crate::search::budget::Budget;
 use crate::search::columns::{Kind as ColumnKind, Values};
-use crate::search::summary::Table;
+use crate::search::summary::{BLOCK_DOCS, Table};
 use crate::time::rounding::Rounding;
 
 /// A table by value alone may have so many places: beyond it a hash table is used.
@@ -24,6 +24,10 @@ const DENSE_BYTES: usize = 8;
 const PARTITION_SEED: u32 = 31;
 /// Place of values that are not wanted.
 const UNWANTED: u32 = u32::MAX;
+/// Place of a block of documents that are in several.
+const MIXED: u32 = u32::MAX;
+/// When a search has read the dates of this share of a segment's documents, it finds out what the blocks are.
+const BLOCKS_FROM_SHARE: u32 = 8;
 /// About what one bucket takes, in bytes, beside its key.
 const BUCKET_BYTES: usize = 96;
 /// Terms of a dictionary that `min_doc_count: 0` adds, at most.
@@ -67,6 +71,10 @@ pub struct Terms<'a> {
     segment: &'a Segment<'a>,
     /// Of the whole segment, where that was asked for.
     summary: Option<Arc<Table>>,
+    /// In what place all documents of a block are, [`MIXED`] where they are in several; empty while that is not known.
+    blocks: Vec<u32>,
+    /// Number of documents whose dates were read while it was not.
+    read: u32,
 }
 
 impl<'a> Terms<'a> {
@@ -107,6 +115,8 @@ impl<'a> Terms<'a> {
             sub_docs: Vec::new(),
             segment: s,
             summary: None,
+            blocks: Vec::new(),
+            read: 0,
         })
     }
 
@@ -179,9 +189,30 @@ impl<'a> Terms<'a> {
         if !self.is_plain() || ords.iter().any(|parent| *parent != 0) {
             return false;
         }
-        let Terms { input, by, places, base, tally, .. } = self;
-        let [Values { column, .. }] = &input.columns[..] else { return false };
-        tally.resize(*places, 0);
+        self.tally.resize(self.places, 0);
+        self.learn_blocks(docs.len() as u32);
+        if self.blocks.is_empty() {
+            self.count_each(docs);
+            return true;
+        }
+        let mut left = docs;
+        while let (Some(first), Some(last)) = (left.first(), left.last()) {
+            let block = first / BLOCK_DOCS;
+            let next = (block + 1) * BLOCK_DOCS;
+            let here = if *last < next { left.len() } else { left.partition_point(|doc| *doc < next) };
+            match self.blocks[block as usize] {
+                MIXED => self.count_each(&left[..here]),
+                place => self.tally[place as usize] += here as u32,
+            }
+            left = &left[here..];
+        }
+        true
+    }
+
+    /// The same, by reading each value.
+    fn count_each(&mut self, docs: &[DocId]) {
+        let Terms { input, by, base, tally, .. } = self;
+        let [Values { column, .. }] = &input.columns[..] else { return };
         input.scratch.resize(docs.len(), 0);
         column.values.get_vals(docs, &mut input.scratch);
         match by {
@@ -192,7 +223,33 @@ impl<'a> Terms<'a> {
             }
             _ => input.scratch.iter().for_each(|raw| tally[*raw as usize] += 1),
         }
-        true
+    }
+
+    /// Learns in what places the blocks of documents are: at the beginning if that is known, and when the dates of so many
+    /// documents were read that it is worth finding out. `more` are about to be counted.
+    fn learn_blocks(&mut self, more: u32) {
+        let Segment { part, reader, .. } = self.segment;
+        let enough = reader.max_doc() / BLOCKS_FROM_SHARE;
+        if !self.blocks.is_empty() || self.read > enough {
+            return;
+        }
+        let begins = self.read == 0;
+        self.read = self.read.saturating_add(more);
+        if !begins && self.read <= enough {
+            return;
+        }
+        let (By::Uniform { step, shift, inverse }, [Values { column, kind: ColumnKind::Date }], Some(name)) =
+            (&self.by, &self.input.columns[..], self.input.field.as_ref().and_then(|field| field.column.as_ref()))
+        else {
+            return;
+        };
+        let Some(ends) = part.summaries.blocks(reader, name, column, self.read > enough) else { return };
+        let place = |nanos: i64| step_of(nanos - shift, *step, *inverse) - self.base;
+        let one = |(first, last): &(i64, i64)| match (place(*first), place(*last)) {
+            (first, last) if first == last => first as u32,
+            _ => MIXED,
+        };
+        self.blocks = ends.iter().map(one).collect();
     }
 
     /// Makes room in the table for the rows of new buckets of the parent, up to a last one.
@@ -259,14 +316,15 @@ fn time_grid(rounding: Rounding) -> By {
     }
 }
 
-/// `div_euclid` by multiplication: exact after one correction for steps of a millisecond and more, and several times
-/// as fast.
+/// `div_euclid` by multiplication, made exact afterwards, for steps of a millisecond and more: several times as fast.
 fn step_of(nanos: i64, step: i64, inverse: f64) -> i64 {
-    let mut place = (nanos as f64 * inverse).floor() as i64;
-    let rest = nanos.wrapping_sub(place.wrapping_mul(step));
-    if rest < 0 {
+    let mut place = (nanos as f64 * inverse) as i64;
+    let mut rest = nanos.wrapping_sub(place.wrapping_mul(step));
+    while rest < 0 {
         place -= 1;
-    } else if rest >= step {
+        rest += step;
+    }
+    if rest >= step {
         place += 1;
     }
     place

@@ -10,7 +10,7 @@ import { widths } from '../state/settings';
 import { Header } from './header';
 import { Row } from './row';
 
-/** Rows drawn beyond the edge of the view, so that a quick flick shows no gap. */
+/** Rows drawn beyond the edge of the view, so that a quick turn of the wheel shows no gap. */
 const OVERSCAN = 12;
 /** How near the end (in rows) the reader may come before more lines are asked for. */
 const NEAR_END = 100;
@@ -89,6 +89,7 @@ export function Lines(props: LinesProps): JSX.Element {
   const shape = `${generation} ${wrap} ${narrow} ${columns.join()}`;
   const seen = useRef({ shape: '', first: '', dropped: 0, placed: '' });
   const following = useRef(true);
+  const drawn = useRef({ first: 0, last: 0 });
 
   // Heights follow the lines: begun anew when the lines or their layout are others, else only grown.
   if (seen.current.shape !== shape) {
@@ -101,9 +102,20 @@ export function Lines(props: LinesProps): JSX.Element {
   }
   seen.current.dropped = props.dropped ?? 0;
 
-  const first = Math.max(0, heights.at(view.top) - OVERSCAN);
-  const last = Math.min(hits.length, heights.at(view.top + view.height) + 1 + OVERSCAN);
+  // After a leap no row that is drawn can stay: those in view come in one frame, those beyond its edge in the next.
+  const [firstInView, lastInView] = [heights.at(view.top), heights.at(view.top + view.height) + 1];
+  const leapt = hits.length > 0 && (firstInView >= drawn.current.last || lastInView <= drawn.current.first);
+  const overscan = leapt ? 0 : OVERSCAN;
+  const first = Math.max(0, firstInView - overscan);
+  const last = Math.min(hits.length, lastInView + overscan);
   const total = heights.total;
+
+  useLayoutEffect(() => {
+    drawn.current = { first, last };
+    if (!leapt) return;
+    const frame = requestAnimationFrame(() => redraw((n) => n + 1));
+    return () => cancelAnimationFrame(frame);
+  });
 
   useLayoutEffect(() => {
     const element = box.current;

@@ -1,5 +1,7 @@
 //! Searches as clients send them.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use weir_indexer::tokenizer;
@@ -388,73 +390,91 @@ fn unique_words_are_found_as_any_other() {
 }
 
 #[test]
-fn histograms_of_everything_count_as_those_that_look_at_each_document() {
+fn histograms_count_right_whatever_is_known_of_segments_and_blocks() {
+    const HOUR: i64 = 3_600_000;
+    // Three segments of two blocks of documents each; a line every 17 seconds.
+    const SEGMENT: i64 = 300;
+    const LINES: i64 = 3 * SEGMENT;
     let server = Server::start();
+    let begin = "2026-11-20T05:00:00Z".parse::<jiff::Timestamp>().unwrap().as_millisecond();
+    let time = |n: i64| begin + n * 17_000 + n * 7 % 1000;
     let mut body = String::new();
-    for n in 0..900u64 {
-        let (hour, minute, second) = (n * 17 / 3600, n * 17 / 60 % 60, n * 17 % 60);
+    for n in 0..LINES {
         body.push_str(&json!({"index": {"_index": "logs-h", "_id": n.to_string()}}).to_string());
-        let at = format!("2026-11-20T{:02}:{minute:02}:{second:02}.{:03}Z", 5 + hour, n * 7 % 1000);
-        body.push_str(&format!("\n{}\n", json!({"@timestamp": at, "n": n, "message": "a line"})));
-        if n % 300 == 299 {
-            // Several segments.
+        let kind = ["a", "b", "c"][n as usize % 3];
+        body.push_str(&format!("\n{}\n", json!({"@timestamp": time(n), "n": n, "kind": kind, "message": "a line"})));
+        if n % SEGMENT == SEGMENT - 1 {
             assert_eq!(server.post("/_bulk?refresh=true", &body).json()["errors"], json!(false));
             body.clear();
         }
     }
+    // Step, and by how much the grid is shifted.
     let steps = [
-        json!({"fixed_interval": "1m"}),
-        json!({"fixed_interval": "7m", "offset": "+90s"}),
-        json!({"fixed_interval": "90s"}),
-        json!({"fixed_interval": "1500ms"}),
-        json!({"fixed_interval": "1h", "time_zone": "+05:30"}),
-        json!({"calendar_interval": "hour", "time_zone": "Europe/Berlin"}),
-        // Of two blocks of documents of a segment one is in a single step, one is not.
-        json!({"fixed_interval": "3h"}),
-        json!({"fixed_interval": "12h", "offset": "-1h"}),
+        (json!({"fixed_interval": "1m"}), 60_000, 0),
+        (json!({"fixed_interval": "7m", "offset": "+90s"}), 420_000, 90_000),
+        (json!({"fixed_interval": "90s"}), 90_000, 0),
+        (json!({"fixed_interval": "1500ms"}), 1_500, 0),
+        (json!({"fixed_interval": "1h", "time_zone": "+05:30"}), HOUR, HOUR / 2),
+        (json!({"calendar_interval": "hour", "time_zone": "Europe/Berlin"}), HOUR, 0),
+        // Of the blocks of a segment one is in a single step, one is not; then all are.
+        (json!({"fixed_interval": "3h"}), 3 * HOUR, 0),
+        (json!({"fixed_interval": "12h", "offset": "-1h"}), 12 * HOUR, -HOUR),
     ];
-    let ranges = [
-        json!({"match_all": {}}),
-        json!({"range": {"@timestamp": {"gte": "2026-11-20T05:00:00Z", "lt": "2026-11-21T00:00:00Z"}}}),
+    type Takes = fn(i64, i64) -> bool;
+    let queries: [(Value, Takes); 6] = [
+        (json!({"match_all": {}}), |_, _| true),
+        (json!({"range": {"@timestamp": {"gte": "2026-11-20T05:00:00Z", "lt": "2026-11-21T00:00:00Z"}}}), |_, _| true),
         // Takes some segments whole, and of one a part.
-        json!({"range": {"@timestamp": {"gte": "2026-11-20T05:30:10Z", "lt": "2026-11-21T00:00:00Z"}}}),
-        json!({"match": {"message": "line"}}),
-        json!({"range": {"n": {"gte": 10, "lt": 805}}}),
-        json!({"bool": {"must_not": {"range": {"n": {"gte": 100, "lt": 500}}}}}),
+        (json!({"range": {"@timestamp": {"gte": "2026-11-20T05:30:10Z"}}}), |_, since| since >= 1_810_000),
+        (json!({"match": {"message": "line"}}), |_, _| true),
+        (json!({"range": {"n": {"gte": 10, "lt": 805}}}), |n, _| (10..805).contains(&n)),
+        (json!({"bool": {"must_not": {"range": {"n": {"gte": 100, "lt": 500}}}}}), |n, _| !(100..500).contains(&n)),
     ];
-    let compare = |total: u64| {
-        for (step, range) in steps.iter().flat_map(|step| ranges.iter().map(move |range| (step, range))) {
+    let compare = |deleted: &[i64]| {
+        for ((step, every, shift), (query, takes)) in steps.iter().flat_map(|s| queries.iter().map(move |q| (s, q))) {
+            let mut wanted: BTreeMap<i64, [u64; 4]> = BTreeMap::new();
+            for n in (0..LINES).filter(|n| !deleted.contains(n) && takes(*n, time(*n) - begin)) {
+                let key = (time(n) - shift).div_euclid(*every) * every + shift;
+                let counts = wanted.entry(key).or_default();
+                counts[0] += 1;
+                counts[1 + n as usize % 3] += 1;
+            }
+            let total: u64 = wanted.values().map(|counts| counts[0]).sum();
             let mut histogram = step.clone();
             histogram["field"] = json!("@timestamp");
+            histogram["min_doc_count"] = json!(1);
             let plain = json!({"h": {"date_histogram": histogram}});
-            // With something beneath its buckets, every document is looked at.
-            let mut each = plain.clone();
-            each["h"]["aggs"] = json!({"m": {"max": {"field": "n"}}});
-            let ask = |aggs: &Value| {
-                search(&server, json!({"size": 0, "track_total_hits": true, "query": range, "aggs": aggs}))
-            };
-            let (looked, first, second) = (ask(&each), ask(&plain), ask(&plain));
-            let counts = |answer: &Value| -> Vec<(i64, u64)> {
+            let mut nested = plain.clone();
+            nested["h"]["aggs"] = json!({"k": {"terms": {"field": "kind.keyword"}}});
+            // Each twice: the second time more is known.
+            for (aggs, is_nested) in [(&plain, false), (&plain, false), (&nested, true), (&nested, true)] {
+                let request = json!({"size": 0, "track_total_hits": true, "query": query, "aggs": aggs});
+                let answer = search(&server, request);
+                let of = |bucket: &Value| {
+                    let mut counts = [bucket["doc_count"].as_u64().unwrap(), 0, 0, 0];
+                    for kind in bucket["k"]["buckets"].as_array().into_iter().flatten() {
+                        let place = "abc".find(kind["key"].as_str().unwrap()).unwrap();
+                        counts[1 + place] = kind["doc_count"].as_u64().unwrap();
+                    }
+                    (bucket["key"].as_i64().unwrap(), counts)
+                };
                 let buckets = answer["aggregations"]["h"]["buckets"].as_array().unwrap();
-                let of = |bucket: &Value| (bucket["key"].as_i64().unwrap(), bucket["doc_count"].as_u64().unwrap());
-                buckets.iter().map(of).collect()
-            };
-            assert_eq!(counts(&looked), counts(&first), "{step} {range}");
-            assert_eq!(counts(&looked), counts(&second), "{step} {range}");
-            let all: u64 = counts(&first).iter().map(|(_, count)| count).sum();
-            for answer in [&looked, &first, &second] {
-                assert_eq!(answer["hits"]["total"]["value"], json!(all), "{step} {range}");
+                let found: BTreeMap<i64, [u64; 4]> = buckets.iter().map(of).collect();
+                let wanted =
+                    wanted.iter().map(|(key, counts)| (*key, if is_nested { *counts } else { [counts[0], 0, 0, 0] }));
+                assert_eq!(found, wanted.collect(), "{step} {query}");
+                assert_eq!(answer["hits"]["total"]["value"], json!(total), "{step} {query}");
             }
-            assert!(*range != ranges[0] || all == total, "{all} of {total}");
         }
     };
-    compare(900);
+    compare(&[]);
     // What is deleted is in no table.
-    for id in ["3", "4", "400", "899"] {
+    let deleted = [3, 4, 400, 899];
+    for id in deleted {
         server.client().send("DELETE", &format!("/logs-h/_doc/{id}"), "", &[]).expect(200);
     }
     server.post("/logs-h/_refresh", "").expect(200);
-    compare(896);
+    compare(&deleted);
 }
 
 #[test]

@@ -1,16 +1,17 @@
 //! Buckets by one value: terms and histograms.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use tantivy::DocId;
 use tantivy::columnar::MonotonicallyMappableToU64;
 
+use super::choose::Choose;
 use super::{Collector, Collectors, Input, Scores, Segment, buckets};
-use crate::aggs::ast::{self, Agg, Choice, DateHistogram, Histogram, Source};
-use crate::aggs::hash::{self, Map};
+use crate::aggs::ast::{self, Agg, DateHistogram, Histogram, Source};
+use crate::aggs::hash::Map;
 use crate::aggs::partial::{Bucket, Key, Partial};
 use crate::query::Refusal;
-use crate::query::plan::pattern;
 use crate::search::budget::Budget;
 use crate::search::columns::{Kind as ColumnKind, Values};
 use crate::search::summary::{BLOCK_DOCS, Table};
@@ -20,8 +21,6 @@ use crate::time::rounding::Rounding;
 const DENSE_MAX: u64 = 1 << 20;
 /// What a place of it takes, in bytes, its count included.
 const DENSE_BYTES: usize = 8;
-/// Elasticsearch's seed for the partitions of `include`, so that a term falls into the same one.
-const PARTITION_SEED: u32 = 31;
 /// Place of values that are not wanted.
 const UNWANTED: u32 = u32::MAX;
 /// Place of a block of documents that are in several.
@@ -176,9 +175,13 @@ impl<'a> Terms<'a> {
 
     /// Whether every document has one value, and its place is all there is to it.
     fn is_plain(&self) -> bool {
+        self.subs.is_empty() && self.is_by_place()
+    }
+
+    /// Whether every document has one value, and is counted where that has its place.
+    fn is_by_place(&self) -> bool {
         let [Values { column, .. }] = &self.input.columns[..] else { return false };
         self.places > 0
-            && self.subs.is_empty()
             && self.choose.takes_all()
             && self.hard == (f64::NEG_INFINITY, f64::INFINITY)
             && column.get_cardinality() == tantivy::columnar::Cardinality::Full
@@ -195,16 +198,11 @@ impl<'a> Terms<'a> {
             self.count_each(docs);
             return true;
         }
-        let mut left = docs;
-        while let (Some(first), Some(last)) = (left.first(), left.last()) {
-            let block = first / BLOCK_DOCS;
-            let next = (block + 1) * BLOCK_DOCS;
-            let here = if *last < next { left.len() } else { left.partition_point(|doc| *doc < next) };
-            match self.blocks[block as usize] {
-                MIXED => self.count_each(&left[..here]),
-                place => self.tally[place as usize] += here as u32,
+        for (block, here) in by_block(docs) {
+            match self.blocks[block] {
+                MIXED => self.count_each(&docs[here]),
+                place => self.tally[place as usize] += here.len() as u32,
             }
-            left = &left[here..];
         }
         true
     }
@@ -249,7 +247,11 @@ impl<'a> Terms<'a> {
             (first, last) if first == last => first as u32,
             _ => MIXED,
         };
-        self.blocks = ends.iter().map(one).collect();
+        let blocks: Vec<u32> = ends.iter().map(one).collect();
+        // Where documents come in any order, it costs more to look at blocks than it saves.
+        if blocks.iter().filter(|place| **place == MIXED).count() * 2 <= blocks.len() {
+            self.blocks = blocks;
+        }
     }
 
     /// Makes room in the table for the rows of new buckets of the parent, up to a last one.
@@ -330,12 +332,48 @@ fn step_of(nanos: i64, step: i64, inverse: f64) -> i64 {
     place
 }
 
-impl Collector for Terms<'_> {
-    fn collect(&mut self, ords: &[u32], docs: &[DocId], scores: Scores) -> Result<(), Refusal> {
-        if self.count(ords, docs) {
-            return Ok(());
-        }
-        self.widen(ords)?;
+/// The blocks that documents are in, and which of the documents (not falling) those are.
+fn by_block(docs: &[DocId]) -> impl Iterator<Item = (usize, Range<usize>)> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let left = &docs[at..];
+        let (first, last) = (left.first()?, left.last()?);
+        let block = first / BLOCK_DOCS;
+        let next = (block + 1) * BLOCK_DOCS;
+        let here = if *last < next { left.len() } else { left.partition_point(|doc| *doc < next) };
+        at += here;
+        Some((block as usize, at - here..at))
+    })
+}
+
+impl Terms<'_> {
+    /// Puts documents that are all in one place into their bucket.
+    fn take_all(&mut self, parent: u32, place: u32, docs: &[DocId]) -> Result<(), Refusal> {
+        let key = (parent, 0, (self.base + i64::from(place)).to_u64());
+        let near = parent as usize * self.places + place as usize;
+        let known = self.dense.get(near).or_else(|| self.map.get(&key)).copied().unwrap_or(0);
+        let bucket = match known.checked_sub(1) {
+            Some(bucket) => bucket,
+            None => {
+                self.budget.charge(BUCKET_BYTES)?;
+                self.of.push(key);
+                self.counts.push(0);
+                let new = self.of.len() as u32;
+                match self.dense.get_mut(near) {
+                    Some(slot) => *slot = new,
+                    None => drop(self.map.insert(key, new)),
+                }
+                new - 1
+            }
+        };
+        self.counts[bucket as usize] += docs.len() as u64;
+        self.sub_ords.resize(self.sub_ords.len() + docs.len(), bucket);
+        self.sub_docs.extend_from_slice(docs);
+        Ok(())
+    }
+
+    /// Puts documents into the buckets of their values.
+    fn take_each(&mut self, ords: &[u32], docs: &[DocId]) -> Result<(), Refusal> {
         let Terms {
             input,
             by,
@@ -355,8 +393,6 @@ impl Collector for Terms<'_> {
         } = self;
         let bounded = *hard != (f64::NEG_INFINITY, f64::INFINITY);
         let has_subs = !subs.is_empty();
-        sub_ords.clear();
-        sub_docs.clear();
         let missing = input.missing.is_some();
         let kinds: Vec<ColumnKind> = input.columns.iter().map(|c| c.kind.clone()).collect();
         let columns = input.columns.clone();
@@ -440,7 +476,34 @@ impl Collector for Terms<'_> {
                 sub_docs.push(docs[i]);
             }
             Ok(())
-        })?;
+        })
+    }
+}
+
+impl Collector for Terms<'_> {
+    fn collect(&mut self, ords: &[u32], docs: &[DocId], scores: Scores) -> Result<(), Refusal> {
+        if self.count(ords, docs) {
+            return Ok(());
+        }
+        self.widen(ords)?;
+        self.sub_ords.clear();
+        self.sub_docs.clear();
+        if self.is_by_place() {
+            self.learn_blocks(docs.len() as u32);
+        }
+        if self.blocks.is_empty() {
+            self.take_each(ords, docs)?;
+        } else {
+            for (block, here) in by_block(docs) {
+                let (ords, docs) = (&ords[here.clone()], &docs[here]);
+                match self.blocks[block] {
+                    place if place != MIXED && ords.iter().all(|parent| *parent == ords[0]) => {
+                        self.take_all(ords[0], place, docs)?;
+                    }
+                    _ => self.take_each(ords, docs)?,
+                }
+            }
+        }
         self.subs.collect(&self.sub_ords, &self.sub_docs, scores)
     }
 
@@ -529,90 +592,6 @@ impl Terms<'_> {
             }
         }
         Ok(())
-    }
-}
-
-/// `include` and `exclude`.
-#[derive(Default)]
-struct Choose {
-    include: Option<Wanted>,
-    exclude: Option<Wanted>,
-    ip: bool,
-}
-
-enum Wanted {
-    Keys(Vec<Key>),
-    Pattern(pattern::Pattern),
-    Partition(u64, u64),
-}
-
-impl Choose {
-    fn new(terms: &ast::Terms, input: &Input, s: &Segment) -> Result<Choose, Refusal> {
-        let read = |choice: &Option<Choice>| -> Result<Option<Wanted>, Refusal> {
-            Ok(Some(match choice {
-                None => return Ok(None),
-                Some(Choice::Values(list)) => {
-                    let source = Source { missing: None, ..terms.source.clone() };
-                    let keys = list.iter().map(|v| super::stand_in(v, input.field.as_ref(), &source, s.now));
-                    Wanted::Keys(keys.collect::<Result<_, _>>()?)
-                }
-                Some(Choice::Regex(text)) => {
-                    if input.columns.iter().any(|c| !matches!(c.kind, ColumnKind::Str(_))) || input.is_ip() {
-                        return Err(Refusal::shard_argument("Aggregation [terms] cannot support regular expression style include/exclude settings as they can \
-                             only be applied to string fields. Use an array of values for include/exclude clauses".to_string()));
-                    }
-                    Wanted::Pattern(pattern::lucene(text, false)?)
-                }
-                Some(Choice::Partition { partition, of }) => Wanted::Partition(*partition, *of),
-            }))
-        };
-        Ok(Choose { include: read(&terms.include)?, exclude: read(&terms.exclude)?, ip: input.is_ip() })
-    }
-
-    fn takes_all(&self) -> bool {
-        self.include.is_none() && self.exclude.is_none()
-    }
-
-    fn wanted(&self, columns: &[Values], column: u8, raw: u64) -> Result<bool, Refusal> {
-        if self.takes_all() || column == u8::MAX {
-            return Ok(true);
-        }
-        let Some(values) = columns.get(usize::from(column)) else { return Ok(true) };
-        let key = match &values.kind {
-            ColumnKind::I64 => Key::Int(i64::from_u64(raw)),
-            ColumnKind::U64 => i64::try_from(raw).map_or(Key::UInt(raw), Key::Int),
-            ColumnKind::F64 => Key::float(f64::from_u64(raw)),
-            ColumnKind::Bool => Key::Bool(raw != 0),
-            ColumnKind::Date => Key::Date(Values::millis(raw)),
-            ColumnKind::Str(_) => {
-                let text = values.text(raw)?;
-                match crate::query::plan::terms::address(&text).filter(|_| self.ip) {
-                    Some(n) => Key::Ip(n),
-                    None => Key::Str(text),
-                }
-            }
-        };
-        Ok(self.include.as_ref().is_none_or(|w| w.has(&key)) && !self.exclude.as_ref().is_some_and(|w| w.has(&key)))
-    }
-}
-
-impl Wanted {
-    fn has(&self, key: &Key) -> bool {
-        match (self, key) {
-            (Wanted::Keys(keys), key) => {
-                keys.iter().any(|k| k == key || k.number().is_some() && k.number() == key.number())
-            }
-            (Wanted::Pattern(p), Key::Str(s)) => s.starts_with(&p.prefix) && p.matcher.as_ref().is_none_or(|m| m(s)),
-            (Wanted::Partition(partition, of), key) => {
-                let hash = match key {
-                    Key::Str(s) => i64::from(hash::murmur3(s.as_bytes(), PARTITION_SEED)),
-                    Key::Float(n) => hash::mix_long(f64::from_u64(*n).to_bits()),
-                    other => hash::mix_long(other.number().unwrap_or(0.0) as i64 as u64),
-                };
-                hash.rem_euclid(i64::try_from(*of).unwrap_or(i64::MAX)) as u64 == *partition
-            }
-            _ => false,
-        }
     }
 }
 

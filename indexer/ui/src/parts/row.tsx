@@ -10,7 +10,6 @@ import { headline } from '../lib/stack';
 import { lineTime } from '../lib/time';
 import { utc } from '../state/settings';
 import { Detail } from './detail';
-import { Icon } from './icons';
 import { memo } from './memo';
 import { Text } from './text';
 
@@ -50,12 +49,10 @@ export const Row = memo(function Row(props: RowProps): JSX.Element {
   };
   const cells = columns.map((column) => <Cell key={column} column={column} {...props} />);
   return (
-    <div class="line" data-level={level} data-current={props.current} data-anchor={props.anchor} data-open={expanded}>
+    <div class="line" data-level={level} data-current={props.current || undefined} data-anchor={props.anchor || undefined}>
       <div class="row" role="row" id={`row-${index}`} aria-rowindex={index + 2} aria-selected={props.current} onClick={open}>
         <span role="gridcell" class="opener">
-          <button type="button" aria-expanded={expanded} aria-label={expanded ? 'Close this line' : 'Open this line'} tabIndex={props.reachable ? 0 : -1} onClick={() => { on.pick(index); on.toggle(hit); }}>
-            <Icon name={expanded ? 'down' : 'right'} />
-          </button>
+          <button type="button" aria-expanded={expanded} aria-label={expanded ? 'Close this line' : 'Open this line'} tabIndex={props.reachable ? 0 : -1} onClick={() => { on.pick(index); on.toggle(hit); }} />
         </span>
         <span role="gridcell" class="time">{lineTime(time, utc.value)}</span>
         {narrow ? [...cells].sort((a, b) => Number(a.props.column === 'message') - Number(b.props.column === 'message')) : cells}

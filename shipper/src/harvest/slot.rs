@@ -8,7 +8,7 @@ use crate::docker::{Limits, Metadata};
 use crate::registry::Kind;
 use crate::settings::Config;
 use crate::stream::{Rules, Stream};
-use crate::tail::JUMP;
+use crate::tail::{JUMP, News};
 
 use super::POLL_MIN;
 
@@ -27,7 +27,7 @@ pub(super) struct Slot {
     pub(super) next: Instant,
     pub(super) interval: Duration,
     /// What the last reading could not get past.
-    pub(super) tried: Option<(u64, u64)>,
+    pub(super) tried: Option<News>,
     /// Is among those that are read first when the queue is free again.
     pub(super) waiting: bool,
     /// Has a mark to get in the open batch.

@@ -38,6 +38,18 @@ pub(crate) enum Look {
     Changed,
 }
 
+/// How much there is to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct News {
+    /// Tells the file that is being read from the others: the next one begins at the position where this one ends, and may
+    /// be as long.
+    file: u64,
+    /// Position of the next byte.
+    position: u64,
+    /// Bytes of the file, as far as is known.
+    known: u64,
+}
+
 /// The files of one log.
 pub(crate) struct Chain {
     pub(super) kind: Kind,
@@ -166,11 +178,13 @@ impl Chain {
     }
 
     /// Whether reading would give something: what it gave last is known by `tried`, the answer of this call then.
-    pub(crate) fn news(&self, tried: Option<(u64, u64)>) -> Option<(u64, u64)> {
+    pub(crate) fn news(&self, tried: Option<News>) -> Option<News> {
         let part = self.parts.get(self.current)?;
-        let now = (part.base + part.offset, part.end.unwrap_or(part.seen));
-        let unread =
-            self.current + 1 < self.parts.len() || now.1 > part.offset || part.gap.is_some_and(|_| part.offset == 0);
+        let now =
+            News { file: self.left_behind, position: part.base + part.offset, known: part.end.unwrap_or(part.seen) };
+        let unread = self.current + 1 < self.parts.len()
+            || now.known > part.offset
+            || part.gap.is_some_and(|_| part.offset == 0);
         (unread && tried != Some(now)).then_some(now)
     }
 
@@ -451,5 +465,42 @@ impl Chain {
         }
         // From here on a compressed copy of the file can be known, also after a kill.
         Ok(if known == part.head.tells_copies() { Look::Same } else { Look::Changed })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_new_file_that_has_become_as_long_as_the_last_one_is_news() {
+        let folder = tempfile::tempdir().unwrap();
+        let live = folder.path().join("a-json.log");
+        let mut chain = Chain::new(Kind::Docker, live.clone());
+        let mut buffer = [0; 64];
+        let mut read = |chain: &mut Chain| {
+            let (read, _) = chain.read(&mut buffer).unwrap();
+            chain.consume(read);
+            read
+        };
+        fs::write(&live, "the same\n").unwrap();
+        chain.look(&mut || None).unwrap();
+        assert!(chain.news(None).is_some());
+        assert_eq!(read(&mut chain), 9);
+        assert_eq!(chain.news(None), None);
+        // It is rotated, and nothing is in the new file yet when somebody reads.
+        fs::rename(&live, folder.path().join("a-json.log.1")).unwrap();
+        fs::write(&live, "").unwrap();
+        chain.look(&mut || None).unwrap();
+        let tried = chain.news(None);
+        assert!(tried.is_some());
+        assert_eq!(read(&mut chain), 0);
+        assert_eq!((chain.position(), chain.left_behind()), (9, 1), "the new file begins where the last one ends");
+        fs::write(&live, "the same\n").unwrap();
+        chain.look(&mut || None).unwrap();
+        assert!(chain.news(tried).is_some());
+        assert_eq!(read(&mut chain), 9);
     }
 }

@@ -8,5 +8,5 @@ mod listing;
 mod part;
 mod reader;
 
-pub(crate) use chain::{Chain, Look};
+pub(crate) use chain::{Chain, Look, News};
 pub(crate) use part::JUMP;

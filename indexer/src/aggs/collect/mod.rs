@@ -1,6 +1,7 @@
 //! Counting over one segment. Every aggregation is a flat table by bucket number: its parent says for each document in
 //! which of the parent's buckets it is, so that memory grows with buckets, never with documents.
 
+mod blocks;
 mod choose;
 mod metric;
 mod slots;

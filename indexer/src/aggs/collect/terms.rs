@@ -1,11 +1,11 @@
 //! Buckets by one value: terms and histograms.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use tantivy::DocId;
 use tantivy::columnar::MonotonicallyMappableToU64;
 
+use super::blocks::Blocks;
 use super::choose::Choose;
 use super::{Collector, Collectors, Input, Scores, Segment, buckets};
 use crate::aggs::ast::{self, Agg, DateHistogram, Histogram, Source};
@@ -14,7 +14,7 @@ use crate::aggs::partial::{Bucket, Key, Partial};
 use crate::query::Refusal;
 use crate::search::budget::Budget;
 use crate::search::columns::{Kind as ColumnKind, Values};
-use crate::search::summary::{BLOCK_DOCS, Table};
+use crate::search::summary::Table;
 use crate::time::rounding::Rounding;
 
 /// A table by value alone may have so many places: beyond it a hash table is used.
@@ -23,10 +23,6 @@ const DENSE_MAX: u64 = 1 << 20;
 const DENSE_BYTES: usize = 8;
 /// Place of values that are not wanted.
 const UNWANTED: u32 = u32::MAX;
-/// Place of a block of documents that are in several.
-const MIXED: u32 = u32::MAX;
-/// When a search has read the dates of this share of a segment's documents, it finds out what the blocks are.
-const BLOCKS_FROM_SHARE: u32 = 8;
 /// About what one bucket takes, in bytes, beside its key.
 const BUCKET_BYTES: usize = 96;
 /// Terms of a dictionary that `min_doc_count: 0` adds, at most.
@@ -70,10 +66,7 @@ pub struct Terms<'a> {
     segment: &'a Segment<'a>,
     /// Of the whole segment, where that was asked for.
     summary: Option<Arc<Table>>,
-    /// In what place all documents of a block are, [`MIXED`] where they are in several; empty while that is not known.
-    blocks: Vec<u32>,
-    /// Number of documents whose dates were read while it was not.
-    read: u32,
+    blocks: Blocks,
 }
 
 impl<'a> Terms<'a> {
@@ -114,8 +107,7 @@ impl<'a> Terms<'a> {
             sub_docs: Vec::new(),
             segment: s,
             summary: None,
-            blocks: Vec::new(),
-            read: 0,
+            blocks: Blocks::default(),
         })
     }
 
@@ -188,23 +180,21 @@ impl<'a> Terms<'a> {
     }
 
     /// Counts documents by the place of their one value, when that is all there is to do.
-    fn count(&mut self, ords: &[u32], docs: &[DocId]) -> bool {
+    fn count(&mut self, ords: &[u32], docs: &[DocId]) -> Result<bool, Refusal> {
         if !self.is_plain() || ords.iter().any(|parent| *parent != 0) {
-            return false;
+            return Ok(false);
         }
         self.tally.resize(self.places, 0);
-        self.learn_blocks(docs.len() as u32);
-        if self.blocks.is_empty() {
-            self.count_each(docs);
-            return true;
-        }
-        for (block, here) in by_block(docs) {
-            match self.blocks[block] {
-                MIXED => self.count_each(&docs[here]),
-                place => self.tally[place as usize] += here.len() as u32,
+        self.learn_blocks(docs.len())?;
+        let blocks = std::mem::take(&mut self.blocks);
+        for (place, here) in blocks.runs(docs) {
+            match place {
+                Some(place) => self.tally[place as usize] += here.len() as u32,
+                None => self.count_each(&docs[here]),
             }
         }
-        true
+        self.blocks = blocks;
+        Ok(true)
     }
 
     /// The same, by reading each value.
@@ -223,35 +213,15 @@ impl<'a> Terms<'a> {
         }
     }
 
-    /// Learns in what places the blocks of documents are: at the beginning if that is known, and when the dates of so many
-    /// documents were read that it is worth finding out. `more` are about to be counted.
-    fn learn_blocks(&mut self, more: u32) {
-        let Segment { part, reader, .. } = self.segment;
-        let enough = reader.max_doc() / BLOCKS_FROM_SHARE;
-        if !self.blocks.is_empty() || self.read > enough {
-            return;
-        }
-        let begins = self.read == 0;
-        self.read = self.read.saturating_add(more);
-        if !begins && self.read <= enough {
-            return;
-        }
+    /// Learns in what places the blocks of documents are; `more` are about to be counted.
+    fn learn_blocks(&mut self, more: usize) -> Result<(), Refusal> {
+        let Terms { input, by, base, blocks, segment, .. } = self;
         let (By::Uniform { step, shift, inverse }, [Values { column, kind: ColumnKind::Date }], Some(name)) =
-            (&self.by, &self.input.columns[..], self.input.field.as_ref().and_then(|field| field.column.as_ref()))
+            (by, &input.columns[..], input.field.as_ref().and_then(|field| field.column.as_ref()))
         else {
-            return;
+            return Ok(());
         };
-        let Some(ends) = part.summaries.blocks(reader, name, column, self.read > enough) else { return };
-        let place = |nanos: i64| step_of(nanos - shift, *step, *inverse) - self.base;
-        let one = |(first, last): &(i64, i64)| match (place(*first), place(*last)) {
-            (first, last) if first == last => first as u32,
-            _ => MIXED,
-        };
-        let blocks: Vec<u32> = ends.iter().map(one).collect();
-        // Where documents come in any order, it costs more to look at blocks than it saves.
-        if blocks.iter().filter(|place| **place == MIXED).count() * 2 <= blocks.len() {
-            self.blocks = blocks;
-        }
+        blocks.learn(segment, name, column, more, |nanos| step_of(nanos - *shift, *step, *inverse) - *base)
     }
 
     /// Makes room in the table for the rows of new buckets of the parent, up to a last one.
@@ -332,20 +302,6 @@ fn step_of(nanos: i64, step: i64, inverse: f64) -> i64 {
     place
 }
 
-/// The blocks that documents are in, and which of the documents (not falling) those are.
-fn by_block(docs: &[DocId]) -> impl Iterator<Item = (usize, Range<usize>)> {
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        let left = &docs[at..];
-        let (first, last) = (left.first()?, left.last()?);
-        let block = first / BLOCK_DOCS;
-        let next = (block + 1) * BLOCK_DOCS;
-        let here = if *last < next { left.len() } else { left.partition_point(|doc| *doc < next) };
-        at += here;
-        Some((block as usize, at - here..at))
-    })
-}
-
 impl Terms<'_> {
     /// Puts documents that are all in one place into their bucket.
     fn take_all(&mut self, parent: u32, place: u32, docs: &[DocId]) -> Result<(), Refusal> {
@@ -367,8 +323,10 @@ impl Terms<'_> {
             }
         };
         self.counts[bucket as usize] += docs.len() as u64;
-        self.sub_ords.resize(self.sub_ords.len() + docs.len(), bucket);
-        self.sub_docs.extend_from_slice(docs);
+        if !self.subs.is_empty() {
+            self.sub_ords.resize(self.sub_ords.len() + docs.len(), bucket);
+            self.sub_docs.extend_from_slice(docs);
+        }
         Ok(())
     }
 
@@ -482,28 +440,24 @@ impl Terms<'_> {
 
 impl Collector for Terms<'_> {
     fn collect(&mut self, ords: &[u32], docs: &[DocId], scores: Scores) -> Result<(), Refusal> {
-        if self.count(ords, docs) {
+        if self.count(ords, docs)? {
             return Ok(());
         }
         self.widen(ords)?;
         self.sub_ords.clear();
         self.sub_docs.clear();
         if self.is_by_place() {
-            self.learn_blocks(docs.len() as u32);
+            self.learn_blocks(docs.len())?;
         }
-        if self.blocks.is_empty() {
-            self.take_each(ords, docs)?;
-        } else {
-            for (block, here) in by_block(docs) {
-                let (ords, docs) = (&ords[here.clone()], &docs[here]);
-                match self.blocks[block] {
-                    place if place != MIXED && ords.iter().all(|parent| *parent == ords[0]) => {
-                        self.take_all(ords[0], place, docs)?;
-                    }
-                    _ => self.take_each(ords, docs)?,
-                }
+        let blocks = std::mem::take(&mut self.blocks);
+        for (place, here) in blocks.runs(docs) {
+            let (ords, docs) = (&ords[here.clone()], &docs[here]);
+            match place {
+                Some(place) if ords.iter().all(|parent| *parent == ords[0]) => self.take_all(ords[0], place, docs)?,
+                _ => self.take_each(ords, docs)?,
             }
         }
+        self.blocks = blocks;
         self.subs.collect(&self.sub_ords, &self.sub_docs, scores)
     }
 
